@@ -1,0 +1,446 @@
+"""Which classes and functions a file may name, and how objects become data and come back.
+
+A config can bring back kerata's own public classes and what the user has registered, nothing else: no import of a
+named module, no bytecode. `Vocabulary` finds things by the short names that people write ("relu", "adam").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kerata import engine, errors
+from kerata.core import dtypes
+from kerata.core.symbolic import KerasTensor, snake_case
+from kerata.core.variable import Variable
+
+__all__ = [
+    "CustomObjectScope", "Vocabulary", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
+    "get_registered_name", "get_registered_object", "register_keras_serializable", "serialize_keras_object",
+]  # fmt: skip
+
+_custom_objects: dict[str, Any] = {}
+_registered: dict[str, Any] = {}
+_registered_names: dict[Any, str] = {}
+
+# Where a public class of a file may be looked up: Keras's module name -> ours.
+_MODULES = {
+    "keras": "kerata",
+    "keras.activations": "kerata.activations",
+    "keras.callbacks": "kerata.callbacks",
+    "keras.constraints": "kerata.constraints",
+    "keras.dtype_policies": "kerata.dtype_policies",
+    "keras.initializers": "kerata.initializers",
+    "keras.layers": "kerata.layers",
+    "keras.losses": "kerata.losses",
+    "keras.metrics": "kerata.metrics",
+    "keras.models": "kerata.models",
+    "keras.optimizers": "kerata.optimizers",
+    "keras.optimizers.schedules": "kerata.optimizers.schedules",
+    "keras.random": "kerata.random",
+    "keras.regularizers": "kerata.regularizers",
+    "keras.utils": "kerata.utils",
+}
+_INTERNAL = {  # where Keras writes a path of its own instead of a public one
+    ("keras.src.models.functional", "Functional"): ("kerata.models", "Functional"),
+    ("keras.src.models.sequential", "Sequential"): ("kerata.models", "Sequential"),
+    ("keras.src.models.model", "Model"): ("kerata.models", "Model"),
+}
+
+
+# Registration ---------------------------------------------------------------------------------------------------
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+    """Return a decorator that lets files name the class or function as `package>name`.
+
+    Example:
+        >>> @kerata.saving.register_keras_serializable("my_package")
+        ... class MyDense(kerata.layers.Dense):
+        ...     pass
+    """
+
+    def decorator(item: Any) -> Any:
+        if inspect.isclass(item) and not hasattr(item, "get_config"):
+            raise errors.InvalidType("a registered class needs `get_config`.", where=f"register {item.__name__}")
+        full = f"{package}>{name or item.__name__}"
+        _registered[full] = item
+        _registered_names[item] = full
+        return item
+
+    return decorator
+
+
+def get_registered_name(obj: Any) -> str:
+    """Return the name under which `obj` was registered, or its own name."""
+    return _registered_names.get(obj) or obj.__name__
+
+
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
+) -> Any:
+    """Return what is registered as `name`, or None."""
+    for names in (_custom_objects, _registered, custom_objects or {}, module_objects or {}):
+        if name in names:
+            return names[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the process-wide dictionary of custom objects; it can be changed."""
+    return _custom_objects
+
+
+class CustomObjectScope(contextlib.ContextDecorator):
+    """Inside it, files may name the objects given.
+
+    Example:
+        >>> with kerata.saving.custom_object_scope({"MyDense": MyDense}):
+        ...     model = kerata.models.load_model("m.keras")
+    """
+
+    def __init__(self, custom_objects: dict[str, Any] | None = None) -> None:
+        self.custom_objects = custom_objects or {}
+
+    def __enter__(self) -> CustomObjectScope:
+        self.backup = dict(_custom_objects)
+        _custom_objects.update(self.custom_objects)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _custom_objects.clear()
+        _custom_objects.update(self.backup)
+
+
+custom_object_scope = CustomObjectScope
+
+
+# Objects to data ------------------------------------------------------------------------------------------------
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """Return `obj` as plain data (what JSON holds), in Keras's layout.
+
+    Raises:
+        InvalidType: for a lambda, or an object without `get_config`; a file holds data, never code.
+    """
+    if obj is None or isinstance(obj, (str, bool, int, float)):
+        return obj
+    if isinstance(obj, (list, tuple)):
+        items = [serialize_keras_object(item) for item in obj]
+        return items if isinstance(obj, list) else {"class_name": "__tuple__", "config": {"value": items}, **_BARE}
+    if isinstance(obj, dict):
+        return {key: serialize_keras_object(value) for key, value in obj.items()}
+    if isinstance(obj, np.generic):
+        return obj.item()
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("latin-1")}, **_BARE}
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}, **_BARE}
+    if isinstance(obj, slice):
+        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": serialize_keras_object(parts), **_BARE}
+    if isinstance(obj, KerasTensor):
+        history = obj._history
+        where = [history.operation.name, history.node_index, history.tensor_index] if history else None
+        config = {"shape": list(obj.shape), "dtype": obj.dtype, "keras_history": where}
+        return {"class_name": "__keras_tensor__", "config": config}
+    if isinstance(obj, Variable) or hasattr(obj, "__array__") and not hasattr(obj, "get_config"):
+        array = np.asarray(obj)
+        kind = "__numpy__" if isinstance(obj, np.ndarray) else "__tensor__"
+        return {"class_name": kind, "config": {"value": array.tolist(), "dtype": str(array.dtype)}, **_BARE}
+    if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)):
+        return _serialize_function(obj)
+    if isinstance(obj, type):
+        return {"module": _module_name(obj), "class_name": "__typespec__" if False else obj.__name__, "config": None}
+    if not hasattr(obj, "get_config"):
+        raise errors.InvalidType(
+            "this object cannot be saved: it has no `get_config`.",
+            where="serialize", got=f"{type(obj).__name__}: {obj!r:.80}",
+            hint="give its class `get_config` and `from_config`, and register it with "
+            "kerata.saving.register_keras_serializable",
+        )  # fmt: skip
+    cls = type(obj)
+    registered = _registered_names.get(cls)
+    data: dict[str, Any] = {
+        "module": _module_name(cls),
+        "class_name": getattr(cls, "_serialized_name", cls.__name__),
+        "config": obj.get_config(),
+        "registered_name": registered or (None if _is_own(cls) else cls.__name__),
+    }
+    if hasattr(obj, "get_build_config") and (build_config := obj.get_build_config()):
+        data["build_config"] = serialize_keras_object(build_config)
+    if getattr(obj, "compiled", False) and hasattr(obj, "get_compile_config"):
+        compile_config = obj.get_compile_config()
+        if compile_config:
+            data["compile_config"] = compile_config
+    return data
+
+
+_BARE: dict[str, Any] = {}
+
+
+def _serialize_function(function: Any) -> dict[str, Any]:
+    name = getattr(function, "__name__", "<lambda>")
+    if name == "<lambda>":
+        return {"class_name": "__lambda__", "config": {"value": "code is not kept in files"}}
+    registered = _registered_names.get(function)
+    return {
+        "module": "builtins", "class_name": "function", "config": name, "registered_name": registered or "function",
+    }  # fmt: skip
+
+
+def _is_own(item: Any) -> bool:
+    return (getattr(item, "__module__", None) or "").partition(".")[0] == "kerata"
+
+
+def _module_name(cls: type) -> str | None:
+    """Return the public Keras module of one of our classes, or the class's own module."""
+    if not _is_own(cls):
+        return cls.__module__
+    explicit = getattr(cls, "_serialized_module", None)
+    if explicit:
+        return explicit
+    name = cls.__name__
+    for theirs, ours in _MODULES.items():
+        if ours == "kerata":
+            continue
+        module = _import(ours)
+        if module is not None and name in getattr(module, "__all__", ()) and getattr(module, name, None) is cls:
+            return theirs
+    return "keras"
+
+
+def _import(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("kerata"):
+            return None
+        raise
+
+
+# Data to objects ------------------------------------------------------------------------------------------------
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs: Any
+) -> Any:
+    """Return the object that `serialize_keras_object` described.
+
+    Raises:
+        InvalidArgument: when a class or function is named that is neither kerata's own nor registered.
+    """
+    if custom_objects:
+        with CustomObjectScope(custom_objects):
+            return deserialize_keras_object(config)
+    if config is None or isinstance(config, (str, bool, int, float)):
+        return config
+    if isinstance(config, (list, tuple)):
+        return [deserialize_keras_object(item) for item in config]
+    if not isinstance(config, dict):
+        raise errors.InvalidType("this is no config.", where="deserialize", got=type(config).__name__)
+    if "class_name" not in config or "config" not in config:
+        return {key: deserialize_keras_object(value) for key, value in config.items()}
+    name, inner = config["class_name"], config["config"]
+    if name in _SPECIAL:
+        return _SPECIAL[name](inner)
+    if name == "function":
+        return _find_function(inner if isinstance(inner, str) else config.get("registered_name"))
+    cls = _find_class(config)
+    if not isinstance(inner, dict):
+        raise errors.CorruptFile("a config is a dictionary.", where=f"config of {name}", got=type(inner).__name__)
+    try:
+        instance = cls.from_config(inner)
+    except TypeError as error:
+        raise errors.InvalidArgument(
+            f"{name} could not be made from its config.", where="deserialize", got=error,
+            hint="`from_config(config)` must accept what `get_config()` returns",
+        ) from error  # fmt: skip
+    if config.get("build_config") and hasattr(instance, "build_from_config"):
+        instance.build_from_config(deserialize_keras_object(config["build_config"]))
+    if config.get("compile_config") and hasattr(instance, "compile_from_config"):
+        instance.compile_from_config(config["compile_config"])
+    return instance
+
+
+def _lambda(_: Any) -> Any:
+    raise errors.InvalidArgument(
+        "the file names a lambda, and code is never taken from files.", where="deserialize",
+        hint="define the function, and load with custom_objects={name: function}",
+    )  # fmt: skip
+
+
+def _array(config: dict[str, Any]) -> np.ndarray:
+    import ml_dtypes
+
+    return np.array(config["value"], dtype=getattr(ml_dtypes, config["dtype"], config["dtype"]))
+
+
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "__tuple__": lambda c: tuple(deserialize_keras_object(item) for item in c["value"]),
+    "__bytes__": lambda c: c["value"].encode("latin-1"),
+    "__ellipsis__": lambda c: Ellipsis,
+    "__slice__": lambda c: slice(*(deserialize_keras_object(c[k]) for k in ("start", "stop", "step"))),
+    "__numpy__": _array,
+    "__tensor__": lambda c: engine.arrays.as_array(_array(c)),
+    "__keras_tensor__": lambda c: KerasTensor(c["shape"], c["dtype"]),
+    "__lambda__": _lambda,
+}
+
+
+def _find_class(config: dict[str, Any]) -> Any:
+    name, module, registered = config["class_name"], config.get("module"), config.get("registered_name")
+    for key in (registered, name):
+        if key and (found := get_registered_object(key)) is not None:
+            if not (inspect.isclass(found) and hasattr(found, "from_config")):
+                raise errors.InvalidArgument("the name stands for something else.", where="deserialize", got=key)
+            return found
+    ours = None
+    if (module, name) in _INTERNAL:
+        ours, name = _INTERNAL[module, name]  # type: ignore[index]
+    elif module is None:
+        found = _search_everywhere(name)
+        if found is not None:
+            return found
+    else:
+        ours = _MODULES.get(module.replace("kerata", "keras", 1) if module.startswith("kerata") else module)
+    if ours is not None:
+        found = _member(ours, name)
+        if found is not None:
+            return found
+    raise errors.UnknownName(
+        "class", name, _known_names(ours), where=f"deserialize (module {module!r})",
+        hint="only kerata's own classes and registered ones are made from a config: decorate the class with "
+        f"@kerata.saving.register_keras_serializable(), or load with custom_objects={{{name!r}: {name}}}",
+    )  # fmt: skip
+
+
+def _member(module_name: str, name: str) -> Any:
+    module = _import(module_name)
+    found = getattr(module, name, None) if module is not None and not name.startswith("_") else None
+    return found if inspect.isclass(found) and hasattr(found, "from_config") else None
+
+
+def _search_everywhere(name: str) -> Any:
+    """Find a class that an old file names without its module."""
+    return next((found for ours in _MODULES.values() if (found := _member(ours, name)) is not None), None)
+
+
+def _known_names(module_name: str | None) -> list[str]:
+    return list(getattr(_import(module_name), "__all__", ())) if module_name else []
+
+
+def _find_function(name: Any) -> Any:
+    if (found := get_registered_object(str(name))) is not None:
+        return found
+    for ours in ("kerata.activations", "kerata.losses", "kerata.metrics"):
+        module = _import(ours)
+        found = getattr(module, str(name), None) if name in getattr(module, "__all__", ()) else None
+        if inspect.isfunction(found):
+            return found
+    raise errors.UnknownName(
+        "function", name, _custom_objects, where="deserialize",
+        hint=f"register it with @kerata.saving.register_keras_serializable(), or load with custom_objects="
+        f"{{{name!r}: {name}}}",
+    )  # fmt: skip
+
+
+# Short names ----------------------------------------------------------------------------------------------------
+
+
+class Vocabulary:
+    """What the strings of one module mean: "relu", "GlorotUniform", "glorot_uniform".
+
+    Args:
+        kind: the word for messages, such as "initializer".
+        module: the module whose `__all__` holds the names.
+        base: the class that instances have, or None when the module holds functions.
+        aliases: further names for names of the module.
+    """
+
+    def __init__(self, kind: str, module: str, base: type | None, aliases: dict[str, str] | None = None) -> None:
+        self.kind, self.module, self.base, self.aliases = kind, module, base, aliases or {}
+        self._names: dict[str, Any] | None = None
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """Every known name with what it stands for."""
+        if self._names is None:
+            module = importlib.import_module(self.module)
+            found: dict[str, Any] = {}
+            for name in module.__all__:
+                item = getattr(module, name)
+                is_wanted = inspect.isclass(item) and self.base and issubclass(item, self.base)
+                is_function = inspect.isfunction(item) and name not in ("get", "serialize", "deserialize")
+                if (is_wanted and item is not self.base) or is_function:
+                    found.setdefault(name, item)
+                    found.setdefault(snake_case(name), item)
+                    found.setdefault(name.lower(), item)
+            for alias, name in self.aliases.items():
+                found[alias] = getattr(module, name)
+            self._names = found
+        return self._names
+
+    def get(self, identifier: Any) -> Any:
+        """Return the object for a name, a config, a class, an instance or a function; None for None."""
+        if identifier is None:
+            return None
+        if isinstance(identifier, dict):
+            return self.deserialize(identifier)
+        if isinstance(identifier, str):
+            found = get_registered_object(identifier)
+            if found is None:
+                found = self.names.get(identifier)
+            if found is None:
+                raise errors.UnknownName(self.kind, identifier, self.names)
+            return self._instance(found)
+        if callable(identifier) or (self.base and isinstance(identifier, self.base)):
+            return self._instance(identifier)
+        raise errors.InvalidType(
+            f"this is no {self.kind}.", expected=f"a name, a config, or a {self.kind}", got=repr(identifier)
+        )
+
+    def _instance(self, item: Any) -> Any:
+        return item() if inspect.isclass(item) else item
+
+    def serialize(self, item: Any) -> Any:
+        """Return `item` as data; a function of the module as its name."""
+        if inspect.isfunction(item):
+            module = importlib.import_module(self.module)
+            if getattr(module, item.__name__, None) is item:
+                return item.__name__
+        return serialize_keras_object(item)
+
+    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """Return what `serialize` described."""
+        with CustomObjectScope(custom_objects):
+            if isinstance(config, str):
+                return self.get(config)
+            if "module" not in config and isinstance(config.get("class_name"), str):
+                known = self.names.get(config["class_name"])
+                if get_registered_object(config["class_name"]) is None and inspect.isclass(known):
+                    return known.from_config(config.get("config", {}))  # type: ignore[attr-defined]
+            return deserialize_keras_object(config)
+
+
+def resolve(module: str, identifier: Any) -> Any:
+    """Return `kerata.<module>.get(identifier)`; for floors below that module."""
+    return importlib.import_module(f"kerata.{module}").get(identifier)
+
+
+@contextlib.contextmanager
+def no_custom_objects() -> Iterator[None]:
+    """Forget custom objects inside the block."""
+    backup = dict(_custom_objects)
+    _custom_objects.clear()
+    try:
+        yield
+    finally:
+        _custom_objects.update(backup)

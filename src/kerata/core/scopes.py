@@ -1,0 +1,168 @@
+"""What is true around a call: the state that a transform has lifted, the training flag, names, automatic casting.
+
+Each thread has its own. Scopes are entered with `with` and say nothing of layers or models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kerata.core.variable import Variable
+
+__all__ = [
+    "Around", "StateScope", "around", "autocast", "auto_name", "call_context", "get_mask", "name_scope", "reset_names",
+    "set_mask",
+]  # fmt: skip
+
+
+class Around(threading.local):
+    """Everything that a call can ask of its surroundings."""
+
+    state: StateScope | None = None
+    autocast: str | None = None  # the dtype in which float Variables are read
+    training: bool | None = None
+    call_depth: int = 0
+    losses: list[Any] | None = None  # collects add_loss and activity regularization in the outermost call
+    names: tuple[str, ...] = ()
+    device: str | None = None
+    remat: Any = None
+
+
+around = Around()
+
+
+# State ----------------------------------------------------------------------------------------------------------
+
+
+class StateScope:
+    """Inside it Variables hold the values given here; what is written stays here.
+
+    Args:
+        values: pairs of Variable and value to start from.
+        track_reads: note each Variable that is read and not among `values`.
+    """
+
+    def __init__(self, values: Any = (), track_reads: bool = False) -> None:
+        self.values: dict[Variable, Any] = dict(values)
+        self.writes: dict[Variable, None] = {}
+        self.reads: dict[Variable, None] | None = {} if track_reads else None
+        self.created: list[Variable] = []
+        self.parent: StateScope | None = None
+
+    def __enter__(self) -> StateScope:
+        self.parent, around.state = around.state, self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        around.state = self.parent
+
+    def read(self, variable: Variable) -> Any:
+        value = self.values.get(variable, self)
+        if value is not self:
+            return value
+        if self.reads is not None:
+            self.reads[variable] = None
+        return self.parent.read(variable) if self.parent is not None else variable._concrete_value()
+
+    def write(self, variable: Variable, value: Any) -> None:
+        if self.reads is not None and variable not in self.values:
+            self.reads[variable] = None
+        self.values[variable] = value
+        self.writes[variable] = None
+
+    def written(self) -> tuple[list[Variable], list[Any]]:
+        """Return the Variables that were written, and their values."""
+        variables = list(self.writes)
+        return variables, [self.values[v] for v in variables]
+
+
+# Calls ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def call_context(training: bool | None) -> Iterator[bool]:
+    """Enter a layer's call; yields whether it is the outermost."""
+    outermost = around.call_depth == 0
+    previous = around.training
+    around.call_depth += 1
+    if training is not None:
+        around.training = training
+    try:
+        yield outermost
+    finally:
+        around.call_depth -= 1
+        around.training = previous
+
+
+@contextlib.contextmanager
+def autocast(dtype: str | None) -> Iterator[None]:
+    """Read float Variables as `dtype` inside the block."""
+    previous, around.autocast = around.autocast, dtype
+    try:
+        yield
+    finally:
+        around.autocast = previous
+
+
+# Masks ----------------------------------------------------------------------------------------------------------
+
+# Arrays of some engines take no attributes, so a mask is filed under its tensor's identity while that lives.
+_masks: dict[int, tuple[weakref.ref, Any]] = {}
+
+
+def set_mask(tensor: Any, mask: Any) -> None:
+    """Remember that `mask` says which steps of `tensor` are real; None forgets."""
+    key = id(tensor)
+    if mask is None:
+        _masks.pop(key, None)
+        return
+    try:
+        reference = weakref.ref(tensor, lambda _: _masks.pop(key, None))
+    except TypeError:  # a plain number carries no mask
+        return
+    _masks[key] = (reference, mask)
+
+
+def get_mask(tensor: Any) -> Any:
+    """Return the mask of `tensor`, or None."""
+    entry = _masks.get(id(tensor))
+    return entry[1] if entry is not None and entry[0]() is tensor else None
+
+
+# Names ----------------------------------------------------------------------------------------------------------
+
+_counters: dict[str, int] = {}
+
+
+@contextlib.contextmanager
+def name_scope(name: str) -> Iterator[None]:
+    """Prefix the paths of Variables made inside the block with `name/`."""
+    previous = around.names
+    around.names = (*previous, name)
+    try:
+        yield
+    finally:
+        around.names = previous
+
+
+def auto_name(prefix: str) -> str:
+    """Return `prefix` the first time, then `prefix_1`, `prefix_2` …"""
+    count = _counters.get(prefix, 0)
+    _counters[prefix] = count + 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def uid(prefix: str) -> int:
+    """Return 1, 2, 3 … for successive calls with the same `prefix`."""
+    _counters[prefix] = _counters.get(prefix, 0) + 1
+    return _counters[prefix]
+
+
+def reset_names() -> None:
+    """Start automatic names anew."""
+    _counters.clear()

@@ -1,0 +1,260 @@
+"""A Variable: a named array that layers read and assign to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kerata import config, engine, errors
+from kerata.core import dtypes, scopes
+from kerata.core.scopes import around
+
+__all__ = ["Variable"]
+
+
+class Variable:
+    """A named array that can be assigned to, also inside compiled functions.
+
+    Args:
+        initializer: an array, or a function `(shape, dtype) -> array` (then `shape` is needed), or an initializer's
+            name.
+        shape: a tuple of ints.
+        dtype: a dtype's name; the default float dtype for None (an array keeps its own).
+        trainable: whether gradients are taken by it.
+        autocast: whether a mixed-precision layer reads it in its compute dtype.
+        aggregation, synchronization: how replicas combine; kept for distribution.
+        name: the last part of `path`.
+
+    Example:
+        >>> counter = kerata.Variable(0, dtype="int32", trainable=False, name="counter")
+        >>> counter.assign_add(1)
+        >>> int(counter)
+        1
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise errors.InvalidType("unknown arguments.", where="Variable", got=sorted(kwargs))
+        if name is not None and "/" in name:
+            raise errors.InvalidArgument("a Variable's name holds no '/'.", where="Variable", got=name)
+        self.name = name or scopes.auto_name("variable")
+        self.path = "/".join((*around.names, self.name))
+        self.trainable = bool(trainable)
+        self.autocast = bool(autocast)
+        self.aggregation = aggregation or "none"
+        self.synchronization = synchronization
+        self.regularizer: Callable[[Any], Any] | None = None
+        self.constraint: Callable[[Any], Any] | None = None
+        self.overwrite_with_gradient = False
+        self._layout = layout
+        # Weights exist for good: an initializer runs now, even where a transform is being traced around us.
+        with engine.transforms.concrete():
+            value = self._initial_value(initializer, shape, dtype)
+        self._engine = engine.active()
+        self._value = value
+        self._shape = tuple(value.shape)
+        self._dtype = dtypes.standardize(value.dtype)
+        if around.state is not None:
+            scope = around.state
+            while scope is not None:
+                scope.created.append(self)
+                scope = scope.parent
+
+    def _initial_value(self, initializer: Any, shape: Any, dtype: Any) -> Any:
+        if isinstance(initializer, str):
+            from kerata.core import registry
+
+            initializer = registry.resolve("initializers", initializer)
+        if callable(initializer) and not isinstance(initializer, Variable):
+            if shape is None:
+                raise errors.InvalidArgument(
+                    "an initializer function needs `shape`.", where=f"Variable {self.name!r}", got="shape=None"
+                )
+            if any(d is None for d in shape):
+                raise errors.ShapeMismatch(
+                    "a Variable's shape is known in full.", where=f"Variable {self.name!r}", got=tuple(shape)
+                )
+            dtype = dtypes.standardize(dtype)
+            value = initializer(tuple(shape), dtype=dtype)
+        else:
+            value = initializer.value if isinstance(initializer, Variable) else initializer
+            if dtype is None and not hasattr(value, "dtype"):
+                array = np.asarray(value)
+                dtype = config.floatx() if array.dtype.kind == "f" else None
+                value = array.astype("int32") if array.dtype == np.int64 else array
+        array = engine.arrays.as_array(value, None if dtype is None else dtypes.standardize(dtype))
+        if shape is not None and tuple(array.shape) != tuple(shape):
+            raise errors.ShapeMismatch(
+                "the initial value has another shape.", where=f"Variable {self.name!r}", expected=tuple(shape),
+                got=tuple(array.shape),
+            )  # fmt: skip
+        if value is array and hasattr(initializer, "value"):
+            array = engine.xp.array(array, copy=True)  # two Variables never share one buffer
+        return array
+
+    # Value ------------------------------------------------------------------------------------------------------
+
+    def _concrete_value(self) -> Any:
+        active = engine.active()
+        if active is not self._engine:
+            self._value = active.arrays.as_array(self._engine.arrays.to_numpy(self._value))
+            self._engine = active
+        return self._value
+
+    @property
+    def value(self) -> Any:
+        """The array, in the compute dtype inside a mixed-precision layer's call."""
+        state = around.state
+        value = state.read(self) if state is not None else self._concrete_value()
+        target = around.autocast
+        if target is not None and self.autocast and target != self._dtype and "float" in self._dtype:
+            return engine.arrays.cast(value, target)
+        return value
+
+    def raw_value(self) -> Any:
+        """Return the array in its own dtype, whatever the surroundings."""
+        state = around.state
+        return state.read(self) if state is not None else self._concrete_value()
+
+    def assign(self, value: Any) -> Any:
+        """Set the value; `value` must have this shape and is cast to this dtype."""
+        if isinstance(value, Variable):
+            value = value.raw_value()
+        array = engine.arrays.as_array(value, self._dtype)
+        if tuple(array.shape) != self._shape:
+            raise errors.ShapeMismatch(
+                "a Variable keeps its shape.", where=f"Variable {self.path!r}", expected=self._shape,
+                got=tuple(array.shape),
+            )  # fmt: skip
+        self.assign_unchecked(array)
+        return array
+
+    def assign_unchecked(self, array: Any) -> None:
+        """Set the value to an engine array of this very shape and dtype."""
+        state = around.state
+        if state is not None:
+            state.write(self, array)
+            return
+        if engine.arrays.is_traced(array):
+            raise errors.StateError(
+                "a value that a transform is tracing cannot leave it through a Variable.",
+                where=f"Variable {self.path!r}",
+                hint="use kerata's own jit, grad, vmap and remat, which carry assignments out for you",
+            )
+        self._engine, self._value = engine.active(), array
+
+    def assign_add(self, value: Any) -> Any:
+        """Add `value`."""
+        return self.assign(self.raw_value() + engine.arrays.as_array(_plain(value), self._dtype))
+
+    def assign_sub(self, value: Any) -> Any:
+        """Subtract `value`."""
+        return self.assign(self.raw_value() - engine.arrays.as_array(_plain(value), self._dtype))
+
+    def numpy(self) -> np.ndarray:
+        """Return a copy of the value as a NumPy array."""
+        return np.array(engine.arrays.to_numpy(self.raw_value()))
+
+    # Looks like an array ----------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name; the compute dtype inside a mixed-precision layer's call."""
+        if around.autocast is not None and self.autocast and "float" in self._dtype:
+            return around.autocast
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self._shape, dtype=np.int64))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(engine.arrays.to_numpy(self.value), dtype=dtype)
+
+    def __jax_array__(self) -> Any:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path!r}, shape={self._shape}, dtype={self._dtype}, value={self._shown()}>"
+
+    def _shown(self) -> str:
+        value = self.raw_value()
+        return "traced" if engine.arrays.is_traced(value) else str(engine.arrays.to_numpy(value))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __index__(self) -> int:
+        return int(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __iter__(self) -> Any:
+        return iter(self.value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __deepcopy__(self, memo: dict) -> Variable:
+        copy = Variable(
+            self.raw_value(), dtype=self._dtype, trainable=self.trainable, autocast=self.autocast, name=self.name
+        )
+        copy.path, copy.regularizer, copy.constraint = self.path, self.regularizer, self.constraint
+        memo[id(self)] = copy
+        return copy
+
+
+def _plain(x: Any) -> Any:
+    return x.value if isinstance(x, Variable) else x
+
+
+def _delegate(name: str) -> Callable[..., Any]:
+    def operator(self: Variable, *others: Any) -> Any:
+        if any(hasattr(o, "_history") for o in others):  # a symbolic tensor: let its own operator record the call
+            return NotImplemented
+        return getattr(self.value, name)(*(_plain(o) for o in others))
+
+    operator.__name__ = name
+    return operator
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"):
+    setattr(Variable, f"__{_name}__", _delegate(f"__{_name}__"))
+    setattr(Variable, f"__r{_name}__", _delegate(f"__r{_name}__"))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "round", "complex"):
+    setattr(Variable, f"__{_name}__", _delegate(f"__{_name}__"))

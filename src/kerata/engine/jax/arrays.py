@@ -1,0 +1,68 @@
+"""JAX arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as numpy
+import jax.scipy.special as special
+import numpy as np
+
+from kerata.engine.protocol import Array
+
+__all__ = [
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "dynamic_slice",
+    "dynamic_set", "top_k",
+]  # fmt: skip
+
+_NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
+
+
+def _dtype(dtype: str) -> str:
+    """JAX counts in 32 bits unless told otherwise; asking for more would only print a warning."""
+    return dtype if jax.config.jax_enable_x64 else _NARROW.get(str(dtype), dtype)
+
+
+def as_array(x: Any, dtype: str | None = None) -> Array:
+    if hasattr(x, "detach"):  # a PyTorch tensor
+        x = x.detach().cpu().numpy()
+    return numpy.asarray(x, dtype=None if dtype is None else _dtype(dtype))
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    return np.asarray(x)
+
+
+def is_array(x: Any) -> bool:
+    return isinstance(x, jax.Array)
+
+
+def is_traced(x: Any) -> bool:
+    return isinstance(x, jax.core.Tracer)
+
+
+def cast(x: Array, dtype: str) -> Array:
+    return numpy.asarray(x).astype(_dtype(dtype))
+
+
+def set_at(x: Array, index: Any, values: Array) -> Array:
+    return numpy.asarray(x).at[index].set(values)
+
+
+def add_at(x: Array, index: Any, values: Array) -> Array:
+    return numpy.asarray(x).at[index].add(values)
+
+
+def dynamic_slice(x: Array, start: Sequence[Any], shape: Sequence[int]) -> Array:
+    return jax.lax.dynamic_slice(x, start, shape)
+
+
+def dynamic_set(x: Array, start: Sequence[Any], values: Array) -> Array:
+    return jax.lax.dynamic_update_slice(x, values, start)
+
+
+def top_k(x: Array, k: int) -> tuple[Array, Array]:
+    values, indices = jax.lax.top_k(x, k)
+    return values, indices

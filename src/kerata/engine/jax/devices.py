@@ -1,0 +1,32 @@
+"""JAX devices by name: "cpu:0", "gpu:0", "tpu:0"."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+
+from kerata import errors
+from kerata.engine.protocol import Tree
+
+__all__ = ["names", "scope", "put"]
+
+
+def names(kind: str | None = None) -> list[str]:
+    kind = "gpu" if kind == "cuda" else kind
+    found = jax.devices(kind) if kind else jax.devices()
+    return [f"{device.platform}:{device.id}" for device in found]
+
+
+def scope(name: str) -> AbstractContextManager[Any]:
+    kind, _, index = name.lower().partition(":")
+    kind = "gpu" if kind == "cuda" else kind
+    try:
+        return jax.default_device(jax.devices(kind)[int(index or 0)])
+    except (RuntimeError, IndexError, ValueError):
+        raise errors.InvalidArgument("there is no such device.", where="device", expected=names(), got=name) from None
+
+
+def put(x: Tree) -> Tree:
+    return jax.device_put(x)

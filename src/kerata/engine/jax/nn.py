@@ -1,0 +1,64 @@
+"""Convolution and pooling in JAX: XLA's own, or on a CPU the lowerings that XLA compiles better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+from jax import lax
+
+from kerata.engine.jax import lowering
+from kerata.engine.protocol import Array, Pairs
+
+__all__ = ["conv", "conv_transpose", "max_pool", "sum_pool"]
+
+_SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _layout(rank: int) -> tuple[str, str, str]:
+    axes = _SPATIAL[rank]
+    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+def conv(
+    x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
+) -> Array:
+    if _on_cpu():
+        return lowering.conv(
+            x, kernel, strides=tuple(strides), padding=tuple(padding), dilation=tuple(dilation), groups=groups
+        )
+    return lax.conv_general_dilated(
+        x, kernel, strides, padding, rhs_dilation=dilation, feature_group_count=groups,
+        dimension_numbers=_layout(x.ndim - 2),
+    )  # fmt: skip
+
+
+def conv_transpose(
+    x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]
+) -> Array:
+    spatial = tuple(range(kernel.ndim - 2))
+    flipped = jax.numpy.flip(kernel, spatial).swapaxes(-1, -2)
+    ones = (1,) * len(spatial)
+    return lax.conv_general_dilated(
+        x, flipped, ones, padding, lhs_dilation=strides, rhs_dilation=dilation,
+        dimension_numbers=_layout(len(spatial)),
+    )  # fmt: skip
+
+
+def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    if _on_cpu():
+        return lowering.max_pool(x, window=tuple(window), strides=tuple(strides), padding=tuple(padding))
+    lowest = -jax.numpy.inf if jax.numpy.issubdtype(x.dtype, jax.numpy.inexact) else jax.numpy.iinfo(x.dtype).min
+    return lax.reduce_window(x, lowest, lax.max, *_windows(window, strides, padding))
+
+
+def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    return lax.reduce_window(x, jax.numpy.zeros((), x.dtype), lax.add, *_windows(window, strides, padding))
+
+
+def _windows(window: Sequence[int], strides: Sequence[int], padding: Pairs) -> tuple:
+    return (1, *window, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0))

@@ -1,0 +1,83 @@
+"""JAX's transforms, and abstract evaluation by `jax.eval_shape`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+from jax import lax
+
+from kerata.engine.protocol import Tree
+
+__all__ = [
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "vmap", "scan",
+    "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient", "stop_gradient",
+    "concrete", "block_until_ready",
+]  # fmt: skip
+
+# Rich in divisors, so that an unknown dimension can be split and strided; no memory is taken.
+unknown_sizes = (2520, 5040)
+differentiable = True
+compiled = True
+
+
+def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
+    return jax.eval_shape(function, *args)
+
+
+def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+    return jax.value_and_grad(function, has_aux=has_aux)
+
+
+def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
+    return jax.jit(function, donate_argnums=donate)
+
+
+def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]:
+    return jax.vmap(function, in_axes, out_axes)
+
+
+def scan(step: Callable, init: Tree, xs: Tree, length: int | None, reverse: bool) -> tuple[Tree, Tree]:
+    return lax.scan(step, init, xs, length=length, reverse=reverse)
+
+
+def fori_loop(start: Any, stop: Any, body: Callable[[Any, Tree], Tree], init: Tree) -> Tree:
+    return lax.fori_loop(start, stop, body, init)
+
+
+def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], init: Tree) -> Tree:
+    return lax.while_loop(cond, body, init)
+
+
+def cond(predicate: Any, on_true: Callable, on_false: Callable, *operands: Tree) -> Tree:
+    return lax.cond(predicate, on_true, on_false, *operands)
+
+
+def switch(index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree:
+    return lax.switch(index, branches, *operands)
+
+
+def associative_scan(function: Callable, elems: Tree, reverse: bool, axis: int) -> Tree:
+    return lax.associative_scan(function, elems, reverse=reverse, axis=axis)
+
+
+def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    return jax.checkpoint(function)
+
+
+def custom_gradient(function: Callable[..., tuple[Tree, Callable]]) -> Callable[..., Tree]:
+    return jax.custom_gradient(function)
+
+
+def stop_gradient(x: Tree) -> Tree:
+    return lax.stop_gradient(x)
+
+
+def concrete() -> AbstractContextManager[Any]:
+    return jax.ensure_compile_time_eval()
+
+
+def block_until_ready(x: Tree) -> Tree:
+    return jax.block_until_ready(x)

@@ -1,0 +1,157 @@
+"""What an engine owes: five small modules, each typed here. An engine's folder has one file for each.
+
+Shapes use B for batch, S for one or more spatial axes, C for channels. A key is a `uint32[2]` array: seed, counter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+"""An array of the engine in use (or a tracer of one)."""
+
+Tree = Any
+"""A nest of lists, tuples and dicts with arrays as leaves."""
+
+Pairs = Sequence[tuple[int, int]]
+"""Cells added before and after, for each axis."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spec:
+    """Shape and dtype of an array that does not exist yet."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+class Arrays(Protocol):
+    """Making arrays and looking at them."""
+
+    numpy: Any  # the NumPy-like namespace, with `linalg` and `fft`
+    special: Any  # erf, erfinv, gammaln, digamma, logsumexp … (as scipy.special)
+
+    def as_array(self, x: Any, dtype: str | None = None) -> Array: ...
+    def to_numpy(self, x: Array) -> np.ndarray: ...
+    def is_array(self, x: Any) -> bool: ...
+    def is_traced(self, x: Any) -> bool:
+        """Return whether `x` stands for a value that a transform will supply later."""
+        ...
+
+    def cast(self, x: Array, dtype: str) -> Array: ...
+    def set_at(self, x: Array, index: Any, values: Array) -> Array:
+        """Return `x` with `x[index]` replaced."""
+        ...
+
+    def add_at(self, x: Array, index: Any, values: Array) -> Array:
+        """Return `x` with `values` added at `x[index]`; repeated indices add up."""
+        ...
+
+    def dynamic_slice(self, x: Array, start: Sequence[Any], shape: Sequence[int]) -> Array: ...
+    def dynamic_set(self, x: Array, start: Sequence[Any], values: Array) -> Array: ...
+    def top_k(self, x: Array, k: int) -> tuple[Array, Array]: ...
+
+
+class NeuralPrimitives(Protocol):
+    """Operations that cannot be composed well from others. All take channels last."""
+
+    def conv(
+        self, x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
+    ) -> Array:
+        """Cross-correlate x (B, *S, C) with kernel (*window, C / groups, filters)."""
+        ...
+
+    def conv_transpose(
+        self, x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]
+    ) -> Array:
+        """Cross-correlate x, with `strides - 1` zeros between its cells and `padding` around, with the flipped
+        kernel (*window, filters, C)."""
+        ...
+
+    def max_pool(self, x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array: ...
+    def sum_pool(self, x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array: ...
+
+
+class Random(Protocol):
+    """Stateless draws: the same key gives the same numbers, compiled or not."""
+
+    def uniform(self, key: Array, shape: Sequence[int], dtype: str, low: Any, high: Any) -> Array: ...
+    def normal(self, key: Array, shape: Sequence[int], dtype: str) -> Array: ...
+    def truncated_normal(self, key: Array, shape: Sequence[int], dtype: str) -> Array:
+        """Draw from the standard normal, cut at two standard deviations."""
+        ...
+
+    def randint(self, key: Array, shape: Sequence[int], low: Any, high: Any, dtype: str) -> Array: ...
+    def keep_mask(self, key: Array, rate: Any, shape: Sequence[int]) -> Array:
+        """Draw booleans that are True with probability 1 - rate; cheap, for dropout."""
+        ...
+
+    def categorical(self, key: Array, logits: Array, num_samples: int, dtype: str) -> Array: ...
+    def gamma(self, key: Array, shape: Sequence[int], dtype: str, alpha: Any) -> Array: ...
+    def beta(self, key: Array, shape: Sequence[int], dtype: str, alpha: Any, beta: Any) -> Array: ...
+    def binomial(self, key: Array, shape: Sequence[int], dtype: str, counts: Any, probabilities: Any) -> Array: ...
+    def permutation(self, key: Array, x: Array, axis: int) -> Array: ...
+
+
+class Transforms(Protocol):
+    """Functions of functions. Every function given here is pure: arrays in, arrays out."""
+
+    unknown_sizes: tuple[int, int]  # the two sizes at which an unknown dimension is tried
+    differentiable: bool
+    compiled: bool
+
+    def abstract(self, function: Callable[..., Tree], *args: Tree) -> Tree:
+        """Return the shapes and dtypes that `function` gives for `args`, whose leaves may be Specs."""
+        ...
+
+    def value_and_grad(self, function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+        """Return a function that gives `function`'s value and its gradient by the first argument, a tree."""
+        ...
+
+    def compile(self, function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]: ...
+    def vmap(self, function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]: ...
+    def scan(self, step: Callable, init: Tree, xs: Tree, length: int | None, reverse: bool) -> tuple[Tree, Tree]: ...
+    def fori_loop(self, start: Any, stop: Any, body: Callable[[Any, Tree], Tree], init: Tree) -> Tree: ...
+    def while_loop(self, cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], init: Tree) -> Tree: ...
+    def cond(self, predicate: Any, on_true: Callable, on_false: Callable, *operands: Tree) -> Tree: ...
+    def switch(self, index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree: ...
+    def associative_scan(self, function: Callable, elems: Tree, reverse: bool, axis: int) -> Tree: ...
+    def remat(self, function: Callable[..., Tree]) -> Callable[..., Tree]: ...
+    def custom_gradient(self, function: Callable[..., tuple[Tree, Callable]]) -> Callable[..., Tree]: ...
+    def stop_gradient(self, x: Tree) -> Tree: ...
+    def concrete(self) -> AbstractContextManager[Any]:
+        """Compute at once what is done with known values, even inside a transform."""
+        ...
+
+    def block_until_ready(self, x: Tree) -> Tree: ...
+
+
+class Devices(Protocol):
+    """Where arrays live."""
+
+    def names(self, kind: str | None = None) -> list[str]: ...
+    def scope(self, name: str) -> AbstractContextManager[Any]: ...
+    def put(self, x: Tree) -> Tree:
+        """Return the host arrays of `x` as arrays on the default device."""
+        ...
+
+
+class Engine(Protocol):
+    """The five modules of an engine's folder, and its name."""
+
+    name: str
+    arrays: Arrays
+    nn: NeuralPrimitives
+    random: Random
+    transforms: Transforms
+    devices: Devices
+    fast_ways: dict[str, Callable[..., Any]]  # op name -> a faster way with the op's own signature

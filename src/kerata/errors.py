@@ -144,18 +144,22 @@ def user_facing(function: _F) -> _F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            if _depth > 1 or _internal_frames:
+            if _depth > 1:
                 raise
-            filtered = error.with_traceback(_user_traceback(error.__traceback__))
-            if isinstance(error, KerataError):
-                filtered.__cause__ = None
-            # The context is an internal matter of the engine once the error has been told in our words.
-            filtered.__suppress_context__ = True
+            raise for_user(error) from None
         finally:
             _depth -= 1
-        raise filtered
 
     return entry  # type: ignore[return-value]
+
+
+def for_user(error: BaseException) -> BaseException:
+    """Return `error` with a traceback that shows the user's own frames alone."""
+    if _internal_frames:
+        return error
+    # What the engine said before stays an internal matter once the error has been told in our words.
+    error.__cause__, error.__suppress_context__ = None, True
+    return error.with_traceback(_user_traceback(error.__traceback__))
 
 
 def note(error: BaseException, text: str) -> None:

@@ -13,6 +13,7 @@ Everything else (axes, shapes, flags) reaches the body as given. A call on symbo
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, overload
 
 from kerata import config, engine, errors
 from kerata.core import dtypes, scopes
-from kerata.core.symbolic import KerasTensor, Operation, any_symbolic
+from kerata.core.symbolic import KerasTensor, Operation, any_symbolic, snake_case
 from kerata.core.variable import Variable
 
 __all__ = ["OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "op"]
@@ -107,17 +108,63 @@ def _roles(body: Callable[..., Any]) -> dict[str, tuple[int, str]]:
 
 
 class OpCall(Operation):
-    """One call of an op in the graph."""
+    """One op in the graph: its settings are kept here, its tensors come with the call."""
 
-    def __init__(self, op: Callable[..., Any], name: str | None = None) -> None:
+    def __init__(self, op: Callable[..., Any], settings: dict[str, Any] | None = None, name: str | None = None) -> None:
         super().__init__(name or scopes.auto_name(op.__name__))
-        self.op = op
+        self.op, self.settings = op, settings or {}
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.op(*args, **kwargs)
+        return self.op(*args, **self.settings, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the op's settings by name."""
+        return {"name": self.name, **{k: registry_of().serialize_keras_object(v) for k, v in self.settings.items()}}
 
     def __repr__(self) -> str:
         return f"<OpCall {self.op.__name__}>"
+
+
+def registry_of() -> Any:
+    """Return the registry, which needs this module itself."""
+    from kerata.core import registry
+
+    return registry
+
+
+def record(op: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Note a call of `op` on symbolic tensors: tensors are the call's, the rest is the operation's."""
+    bound = inspect.signature(op).bind(*args, **kwargs)
+    roles = op.roles  # type: ignore[attr-defined]
+    plain = not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in inspect.signature(op).parameters.values())
+    leading = [name for name in bound.arguments if name in roles]
+    if not plain or list(bound.arguments)[: len(leading)] != leading:
+        return OpCall(op).symbolic_call(*args, **kwargs)
+    settings = {k: v for k, v in bound.arguments.items() if k not in roles}
+    if any_symbolic((), settings):
+        return OpCall(op).symbolic_call(*args, **kwargs)
+    return OpCall(op, settings).symbolic_call(*(bound.arguments[name] for name in leading))
+
+
+def from_serialized(data: dict[str, Any]) -> OpCall | None:
+    """Return the op that a config of `OpCall` describes; None when it describes something else."""
+    module = data.get("module") or ""
+    if not module.startswith(("keras.src.ops", "keras.ops", "kerata.ops")):
+        return None
+    importlib.import_module("kerata.ops")
+    name = snake_case(data["class_name"])
+    known = {op.__name__.replace("_", ""): op for op in OPS.values()}
+    found = OPS.get(name) or known.get(name.replace("_", ""))
+    if found is None:
+        raise errors.UnknownName("op", data["class_name"], OPS, where="deserialize")
+    config = dict(data["config"])
+    own_name = config.pop("name", None)
+    settings = {k: registry_of().deserialize_keras_object(v) for k, v in config.items()}
+    accepted = inspect.signature(found).parameters
+    for key in settings:
+        if key not in accepted:
+            raise errors.UnknownName(f"argument of ops.{found.__name__}", key, accepted, where="deserialize")
+    return OpCall(found, settings, own_name)
 
 
 @overload
@@ -145,7 +192,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
     @functools.wraps(body)
     def call(*args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
-            return OpCall(call).symbolic_call(*args, **kwargs)
+            return record(call, args, kwargs)
         values = list(args)
         for key, position, role in plain:
             holder, at = (values, position) if position < len(values) else (kwargs, key)
@@ -172,6 +219,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
 
     call.body = body  # type: ignore[attr-defined]
     call.is_op = True  # type: ignore[attr-defined]
+    call.roles = roles  # type: ignore[attr-defined]
     OPS[name] = call
     return call
 

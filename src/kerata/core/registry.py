@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerata import engine, errors
-from kerata.core import dtypes
+from kerata.core.op import OpCall
 from kerata.core.symbolic import KerasTensor, snake_case
 from kerata.core.variable import Variable
 
@@ -134,18 +134,18 @@ def serialize_keras_object(obj: Any) -> Any:
         return obj
     if isinstance(obj, (list, tuple)):
         items = [serialize_keras_object(item) for item in obj]
-        return items if isinstance(obj, list) else {"class_name": "__tuple__", "config": {"value": items}, **_BARE}
+        return items if isinstance(obj, list) else {"class_name": "__tuple__", "config": {"value": items}}
     if isinstance(obj, dict):
         return {key: serialize_keras_object(value) for key, value in obj.items()}
     if isinstance(obj, np.generic):
         return obj.item()
     if isinstance(obj, bytes):
-        return {"class_name": "__bytes__", "config": {"value": obj.decode("latin-1")}, **_BARE}
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("latin-1")}}
     if obj is Ellipsis:
-        return {"class_name": "__ellipsis__", "config": {}, **_BARE}
+        return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, slice):
         parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
-        return {"class_name": "__slice__", "config": serialize_keras_object(parts), **_BARE}
+        return {"class_name": "__slice__", "config": serialize_keras_object(parts)}
     if isinstance(obj, KerasTensor):
         history = obj._history
         where = [history.operation.name, history.node_index, history.tensor_index] if history else None
@@ -154,11 +154,11 @@ def serialize_keras_object(obj: Any) -> Any:
     if isinstance(obj, Variable) or hasattr(obj, "__array__") and not hasattr(obj, "get_config"):
         array = np.asarray(obj)
         kind = "__numpy__" if isinstance(obj, np.ndarray) else "__tensor__"
-        return {"class_name": kind, "config": {"value": array.tolist(), "dtype": str(array.dtype)}, **_BARE}
+        return {"class_name": kind, "config": {"value": array.tolist(), "dtype": str(array.dtype)}}
     if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)):
         return _serialize_function(obj)
     if isinstance(obj, type):
-        return {"module": _module_name(obj), "class_name": "__typespec__" if False else obj.__name__, "config": None}
+        return {"module": _module_name(obj), "class_name": obj.__name__, "config": None}
     if not hasattr(obj, "get_config"):
         raise errors.InvalidType(
             "this object cannot be saved: it has no `get_config`.",
@@ -166,6 +166,10 @@ def serialize_keras_object(obj: Any) -> Any:
             hint="give its class `get_config` and `from_config`, and register it with "
             "kerata.saving.register_keras_serializable",
         )  # fmt: skip
+    if isinstance(obj, OpCall):
+        title = "".join(part.capitalize() for part in obj.op.__name__.split("_"))
+        module = f"keras.src.ops.{_OP_MODULES.get(obj.op.__module__.rpartition('.')[2], 'numpy')}"
+        return {"module": module, "class_name": title, "config": obj.get_config(), "registered_name": title}
     cls = type(obj)
     registered = _registered_names.get(cls)
     data: dict[str, Any] = {
@@ -183,7 +187,7 @@ def serialize_keras_object(obj: Any) -> Any:
     return data
 
 
-_BARE: dict[str, Any] = {}
+_OP_MODULES = {name: name for name in ("core", "image", "linalg", "math", "nn")}
 
 
 def _serialize_function(function: Any) -> dict[str, Any]:

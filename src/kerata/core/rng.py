@@ -10,6 +10,7 @@ import numpy as np
 from kerata import engine, errors
 from kerata.core import scopes
 from kerata.core.scopes import around
+from kerata.core.tracking import Stateful
 from kerata.core.variable import Variable
 
 __all__ = ["SeedGenerator", "draw_key", "make_seed", "set_random_seed"]
@@ -37,7 +38,7 @@ def make_seed() -> int:
     return _process_seed[0].randint(0, 2**31 - 1)
 
 
-class SeedGenerator:
+class SeedGenerator(Stateful):
     """Gives a new key at each call; its state is a Variable, so compiled functions draw anew each time.
 
     Args:

@@ -109,6 +109,9 @@ def autocast(dtype: str | None) -> Iterator[None]:
         around.autocast = previous
 
 
+nothing = contextlib.nullcontext
+
+
 # Masks ----------------------------------------------------------------------------------------------------------
 
 # Arrays of some engines take no attributes, so a mask is filed under its tensor's identity while that lives.

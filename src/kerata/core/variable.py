@@ -53,7 +53,7 @@ class Variable:
             raise errors.InvalidArgument("a Variable's name holds no '/'.", where="Variable", got=name)
         self.name = name or scopes.auto_name("variable")
         self.path = "/".join((*around.names, self.name))
-        self.trainable = bool(trainable)
+        self.trainable = self.made_trainable = bool(trainable)
         self.autocast = bool(autocast)
         self.aggregation = aggregation or "none"
         self.synchronization = synchronization

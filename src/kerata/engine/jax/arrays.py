@@ -13,8 +13,8 @@ import numpy as np
 from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "dynamic_slice",
-    "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "rows",
+    "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -53,6 +53,10 @@ def set_at(x: Array, index: Any, values: Array) -> Array:
 
 def add_at(x: Array, index: Any, values: Array) -> Array:
     return numpy.asarray(x).at[index].add(values)
+
+
+def rows(x: Array, index: Array) -> Array:
+    return x.at[index].get(mode="promise_in_bounds")
 
 
 def dynamic_slice(x: Array, start: Sequence[Any], shape: Sequence[int]) -> Array:

@@ -1,0 +1,754 @@
+"""`Layer`: state made in `build`, the formula in `call`. What every layer shares is here, once.
+
+A layer's constructor arguments are captured for its config (core/configurable.py), its state is found by walking its
+attributes (core/tracking.py), and its output shapes come from abstract evaluation of `call` (core/symbolic.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerata import config as settings
+from kerata import engine, errors, tree
+from kerata.core import dtype_policies, dtypes, registry, scopes
+from kerata.core.configurable import Configurable
+from kerata.core.op import convert
+from kerata.core.rng import SeedGenerator
+from kerata.core.scopes import around
+from kerata.core.symbolic import KerasTensor, Node, Operation, any_symbolic, infer
+from kerata.core.tracking import Stateful, members, unique
+from kerata.core.variable import Variable
+from kerata.layers import input_spec as specs
+
+__all__ = ["Layer"]
+
+
+class _CallSignature:
+    """What `call` takes, looked up once for each class."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.parameters = list(inspect.signature(call).parameters.values())
+        names = [p.name for p in self.parameters]
+        self.names = set(names)
+        self.first = names[0] if names else None
+        self.takes_training = "training" in self.names
+        self.training_default = next((p.default for p in self.parameters if p.name == "training"), None)
+        self.mask_for = {name.removesuffix("_mask"): name for name in names if name.endswith("_mask")}
+        if "mask" in self.names and self.first:
+            self.mask_for[self.first] = "mask"
+
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+        named = dict(zip((p.name for p in self.parameters), args))
+        return {**named, **kwargs}
+
+
+@functools.lru_cache(maxsize=None)
+def _call_signature(cls: type, call: Callable[..., Any]) -> _CallSignature:
+    return _CallSignature(functools.partial(call, None))
+
+
+class Layer(Operation, Configurable, Stateful):
+    """The base of all layers: a function of tensors with weights of its own.
+
+    A subclass stores its arguments in `__init__`, makes its weights in `build(input_shape)` and computes in `call`.
+
+    Args:
+        activity_regularizer: a regularizer of the outputs, by name or object.
+        trainable: whether the weights are trained.
+        dtype: a dtype or dtype policy, such as "float32" or "mixed_bfloat16".
+        autocast: whether float inputs are cast to the compute dtype.
+        name: the layer's name; a model's layers have different names.
+
+    Example:
+        >>> class Linear(kerata.layers.Layer):
+        ...     def __init__(self, units, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.units = units
+        ...
+        ...     def build(self, input_shape):
+        ...         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+        ...
+        ...     def call(self, x):
+        ...         return x @ self.kernel
+    """
+
+    _not_members = frozenset({"_inbound_nodes", "_call_losses", "_captured"})
+    input_spec: Any = None
+    built = False  # a class without weights says True; one that writes `build` starts at False
+    supports_masking = False  # a class says True when its output has the mask of its input; `compute_mask` implies it
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # what `_keep` stores, and what a user's layer holds
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if name is not None and "/" in name:
+            raise errors.InvalidArgument("a layer's name holds no '/'.", where=type(self).__name__, got=name)
+        Operation.__init__(self, name)
+        self._input_shape_argument = _early_input_shape(self, kwargs)
+        if kwargs:
+            known = [n for c in type(self).__mro__ for n in inspect.signature(c.__init__).parameters if n != "self"]
+            raise errors.InvalidType(
+                "unknown arguments.", where=f"{type(self).__name__}(…)", got=sorted(kwargs),
+                hint=errors.did_you_mean(next(iter(kwargs)), known),
+            )  # fmt: skip
+        self.activity_regularizer = registry.resolve("regularizers", activity_regularizer) if (
+            activity_regularizer is not None
+        ) else None  # fmt: skip
+        self._dtype_policy = dtype_policies.get(dtype)
+        self._dtype_argument = dtype
+        self.autocast = autocast
+        self.path = self.name
+        self._trainable = bool(trainable)
+        self._weights: list[Variable] = []
+        self._call_losses: list[Any] = []
+        self._build_shapes: dict[str, Any] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _build_wrapper(cls.build)  # type: ignore[method-assign]
+            cls.built = vars(cls).get("built", False)
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = vars(cls).get("supports_masking", True)
+
+    def _keep(self, arguments: dict[str, Any], but: tuple[str, ...] = ()) -> None:
+        """Store a constructor's `locals()` as attributes; a name such as "relu" becomes what it stands for.
+
+        Args:
+            arguments: `locals()`, in the first line after `super().__init__(**kwargs)`.
+            but: arguments that the constructor treats in its own way.
+
+        Example:
+            >>> class Scale(kerata.layers.Layer):
+            ...     def __init__(self, factor, activation=None, kernel_initializer="zeros", **kwargs):
+            ...         super().__init__(**kwargs)
+            ...         self._keep(locals())
+        """
+        for name, value in arguments.items():
+            if name in _NOT_KEPT or name in but:
+                continue
+            if name in _LATER and value is not None:
+                raise errors.Unsupported("this argument has no effect yet.", where=type(self).__name__, got=f"{name}=…")
+            if (vocabulary := _VOCABULARIES.get(name.rpartition("_")[2])) is not None:
+                value = registry.resolve(vocabulary, value)
+            elif name == "data_format":
+                value = settings.standardize_data_format(value)
+            setattr(self, name, value)
+
+    # What a subclass writes -------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights; `input_shape` is the shape of the first argument of `call`, the batch included."""
+        self._check_super_called()
+        if type(self).call is not Layer.call and not self.built and isinstance(input_shape, (tuple, list, dict)):
+            self._build_by_running(input_shape)
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs."""
+        raise errors.Unsupported("the class has no `call`.", where=f"{type(self).__name__} {self.name!r}")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Return the mask of the outputs; by default the mask of the inputs."""
+        return previous_mask
+
+    def _build_by_running(self, input_shape: Any) -> None:
+        """Build the layers inside by one abstract call."""
+        if not any(isinstance(m, Layer) and not m.built for m in members(self)):
+            return
+        inputs = tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), input_shape)
+        try:
+            infer(self._run, inputs)
+        except TypeError:  # `call` takes more than one argument; the first real call will build
+            return
+
+    # Calling ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_super_called()
+        if any_symbolic(args, kwargs):
+            return self.symbolic_call(*args, **kwargs)
+        if around.call_depth:
+            return self._prepared_call(args, kwargs)
+        try:
+            return self._outermost_call(args, kwargs)
+        except Exception as error:
+            raise errors.for_user(error) from None
+
+    def _outermost_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        return self._prepared_call(args, kwargs)
+
+    def _prepared_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Convert the inputs, build if needed, and run."""
+        args = tuple(self._convert_inputs(x) for x in args)
+        kwargs = {key: self._convert_inputs(x) for key, x in kwargs.items()}
+        signature = _call_signature(type(self), type(self).call)
+        named = signature.bind(args, kwargs)
+        first = named.get(signature.first) if signature.first else None
+        try:
+            if self.input_spec is not None:
+                specs.check(self.input_spec, first, self._where())
+            self._maybe_build(named)
+            return self._run(*args, **kwargs)
+        except Exception as error:
+            errors.note(error, f"in layer {self.path!r} ({type(self).__name__}), called with {_describe(named)}")
+            raise
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Note the call in the graph and return its symbolic outputs."""
+        signature = _call_signature(type(self), type(self).call)
+        named = signature.bind(args, kwargs)
+        first = named.get(signature.first) if signature.first else None
+        try:
+            if self.input_spec is not None:
+                specs.check(self.input_spec, first, self._where())
+            self._maybe_build(named)
+            masks = self._mask_arguments(signature, named)
+            outputs = self.compute_output_spec(*args, **{**kwargs, **masks})
+        except Exception as error:
+            errors.note(error, f"in layer {self.path!r} ({type(self).__name__}), called with {_describe(named)}")
+            raise errors.for_user(error) if not around.call_depth else error from None
+        given = {id(x) for x in tree.flatten((args, kwargs))}
+        outputs = tree.map_structure(
+            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in given else x, outputs
+        )
+        Node(self, args, kwargs, outputs)
+        self._set_masks(first, outputs, masks.get("mask", kwargs.get("mask")))
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return symbolic outputs for symbolic inputs, by abstract evaluation of `call`."""
+        return infer(self._run_converted, *args, **kwargs)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the shape of the outputs for the shape of the inputs."""
+        inputs = [
+            tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), shape) for shape in args
+        ]
+        named = {
+            key.removesuffix("_shape"): tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), v)
+            for key, v in kwargs.items()
+        }
+        if args and not self.built:
+            self._maybe_build(_call_signature(type(self), type(self).call).bind(tuple(inputs), named))
+        return tree.map_structure(lambda x: x.shape, self.compute_output_spec(*inputs, **named))
+
+    def _run_converted(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(
+            *(self._convert_inputs(x) for x in args), **{k: self._convert_inputs(x) for k, x in kwargs.items()}
+        )
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `call` in its context: training flag, masks, automatic casting, losses."""
+        signature = _call_signature(type(self), type(self).call)
+        named = signature.bind(args, kwargs)
+        training = named.get("training")
+        if training is None:
+            training = around.training
+        if training is None:
+            training = signature.training_default if signature.takes_training else None
+        if signature.takes_training and "training" not in named:
+            kwargs["training"] = training
+        elif signature.takes_training and named["training"] is None and training is not None:
+            args, kwargs = _replace(signature, args, kwargs, "training", training)
+        masks = self._mask_arguments(signature, named)
+        kwargs.update(masks)
+        first = named.get(signature.first) if signature.first else None
+        with scopes.call_context(training) as outermost:
+            if outermost:
+                self._forget_losses()
+            cast = self.compute_dtype if self.autocast and dtypes.is_float(self.compute_dtype) else None
+            mixed = cast is not None and (around.autocast is not None or cast != self.variable_dtype)
+            previous_mask = masks.get("mask", kwargs.get("mask"))
+            if previous_mask is None and self.supports_masking:
+                previous_mask = tree.map_structure(scopes.get_mask, first)
+            with scopes.autocast(cast if mixed else None), scopes.name_scope(self.name):
+                if around.remat is not None:
+                    outputs = around.remat(self, self.call)(*args, **kwargs)
+                else:
+                    outputs = self.call(*args, **kwargs)
+            self._add_activity_loss(outputs)
+            self._set_masks(first, outputs, previous_mask)
+        return outputs
+
+    def _convert_inputs(self, x: Any) -> Any:
+        if x is None or isinstance(x, (bool, int, float, str, KerasTensor)):
+            return x
+        if isinstance(x, (list, tuple, dict)):
+            if isinstance(x, list) and x and not any(hasattr(leaf, "shape") for leaf in tree.flatten(x)):
+                return x
+            return tree.map_structure(self._convert_leaf, x)
+        return self._convert_leaf(x)
+
+    def _convert_leaf(self, x: Any) -> Any:
+        if isinstance(x, KerasTensor) or not (isinstance(x, Variable) or hasattr(x, "__array__")):
+            return x
+        mask = scopes.get_mask(x)
+        if getattr(getattr(x, "dtype", None), "kind", "") in "USO" and hasattr(x, "dtype"):
+            return x  # text stays with the host
+        y = convert(x)
+        if self.autocast and dtypes.is_float(self.compute_dtype) and dtypes.is_float(y.dtype):
+            y = y if y.dtype == self.input_dtype else engine.arrays.cast(y, self.input_dtype)
+        if mask is not None:
+            scopes.set_mask(y, mask)
+        return y
+
+    def _mask_arguments(self, signature: _CallSignature, named: dict[str, Any]) -> dict[str, Any]:
+        masks = {}
+        for name, parameter in signature.mask_for.items():
+            if named.get(parameter) is None and name in named:
+                found = tree.map_structure(scopes.get_mask, named[name])
+                if any(m is not None for m in tree.flatten(found)):
+                    masks[parameter] = found
+        return masks
+
+    def _set_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
+        flat = tree.flatten(outputs)
+        if not self.supports_masking or all(scopes.get_mask(x) is not None for x in flat):
+            return
+        computed = self.compute_mask(inputs, previous)
+        if computed is None:
+            return
+        for tensor, mask in zip(flat, tree.flatten(computed)):
+            if mask is not None and scopes.get_mask(tensor) is None:
+                scopes.set_mask(tensor, mask)
+
+    def _where(self) -> str:
+        return f"layer {self.path!r} ({type(self).__name__})"
+
+    def _check_super_called(self) -> None:
+        if "_weights" not in vars(self):
+            raise errors.StateError(
+                "the layer is not initialised.", where=type(self).__name__,
+                hint="call `super().__init__(**kwargs)` first in its `__init__`",
+            )  # fmt: skip
+
+    # Building ---------------------------------------------------------------------------------------------------
+
+    def _maybe_build(self, named: dict[str, Any]) -> None:
+        if self.built:
+            return
+        shapes = {
+            name: tree.map_structure(known_shape, value)
+            for name, value in named.items()
+            if any(hasattr(leaf, "shape") for leaf in tree.flatten(value))
+        }
+        parameters = [p for p in inspect.signature(self.build).parameters.values() if p.name != "self"]
+        named_shapes = {f"{name}_shape": shape for name, shape in shapes.items()}
+        if len(parameters) == 1 and not parameters[0].kind == parameters[0].VAR_KEYWORD:
+            arguments = (next(iter(shapes.values()), None),)
+            self.build(*arguments)
+        elif all(p.name in named_shapes or p.default is not p.empty for p in parameters):
+            self.build(**{p.name: named_shapes[p.name] for p in parameters if p.name in named_shapes})
+        else:
+            wrong = [p.name for p in parameters if p.name not in named_shapes]
+            raise errors.InvalidArgument(
+                "`build` takes arguments that name no tensor given to `call`.", where=self._where(),
+                expected=[*named_shapes], got=wrong,
+            )  # fmt: skip
+        self.built = True
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shapes with which the layer was built, for a file."""
+        return self._build_shapes
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the layer with the shapes of `get_build_config`."""
+        if self.built or not config:
+            return
+        if "input_shape" in config and len(config) == 1:
+            self.build(_tuples(config["input_shape"]))
+        elif "shapes_dict" in config:
+            self.build(**_tuples(config["shapes_dict"]))
+        self.built = True
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a weight of this layer and return it.
+
+        Args:
+            shape: a tuple of ints; a scalar where left out.
+            initializer: by default glorot_uniform for floats, zeros for integers.
+            trainable: whether gradients are taken by it.
+            regularizer: adds a term to the loss.
+            constraint: applied after each update.
+        """
+        self._check_super_called()
+        if isinstance(shape, str):  # the order of old Keras: add_weight(name, shape, …)
+            shape, name = initializer, shape
+            initializer = None
+        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        dtype = dtypes.standardize(dtype or self.variable_dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
+        with scopes.name_scope(self.name) if self.name not in around.names[-1:] else scopes.nothing():
+            variable = Variable(
+                registry.resolve("initializers", initializer), shape=shape, dtype=dtype, trainable=trainable,
+                autocast=autocast, aggregation=aggregation, name=name,
+            )  # fmt: skip
+        variable.regularizer = registry.resolve("regularizers", regularizer) if regularizer is not None else None
+        variable.constraint = registry.resolve("constraints", constraint) if constraint is not None else None
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        if not self._trainable:
+            variable.trainable = False
+        self._weights.append(variable)
+        return variable
+
+    add_variable = add_weight
+
+    def _named_weight(self, name: str, shape: Any, of: str | None = None, **kwargs: Any) -> Variable:
+        """Make the weight `name` as the constructor's `{of}_initializer`, `_regularizer` and `_constraint` say."""
+        given = {key: getattr(self, f"{of or name}_{key}", None) for key in ("initializer", "regularizer", "constraint")}
+        return self.add_weight(shape, name=name, **given, **kwargs)
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def _own_weights(self) -> list[Variable]:
+        own = unique(m for m in members(self) if isinstance(m, Variable))
+        return sorted(own, key=lambda v: not v.made_trainable)  # stable: trainable ones first
+
+    def _sublayers(self) -> list[Layer]:
+        return unique(m for m in members(self) if isinstance(m, Layer))
+
+    def _flatten_layers(self, include_self: bool = True) -> list[Layer]:
+        inner = [layer for child in self._sublayers() for layer in child._flatten_layers()]
+        return unique([self, *inner] if include_self else inner)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """The weights, of the layers inside too; without seeds and metrics."""
+        return unique([*self._own_weights(), *(w for layer in self._sublayers() for w in layer.weights)])
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The weights and the states of seed generators."""
+        seeds = [m.state for m in members(self) if isinstance(m, SeedGenerator)]
+        inner = [v for layer in self._sublayers() for v in layer.variables]
+        return unique([*self._own_weights(), *seeds, *inner])
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that gradients are taken by."""
+        return [v for v in self.weights if v.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that gradients are not taken by."""
+        return [v for v in self.weights if not v.trainable]
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The Variables that gradients are taken by."""
+        return [v for v in self.variables if v.trainable]
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The Variables that gradients are not taken by, seeds included."""
+        return [v for v in self.variables if not v.trainable]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics held as attributes, of the layers inside too."""
+        own = [m for m in members(self) if hasattr(m, "update_state")]
+        return unique([*own, *(m for layer in self._sublayers() for m in layer.metrics)])
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The Variables of the metrics."""
+        return [v for m in self.metrics for v in m.variables]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights are trained; setting it reaches the layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for variable in self._own_weights():
+            variable.trainable = bool(value) and variable.made_trainable
+        for layer in self._sublayers():
+            layer.trainable = value
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return the weights as NumPy arrays."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Set the weights from arrays, in the order of `weights`."""
+        own = self.weights
+        if len(own) != len(weights):
+            raise errors.InvalidArgument(
+                "the number of arrays is wrong.", where=f"{self._where()}.set_weights", expected=f"{len(own)} arrays "
+                f"of shapes {[w.shape for w in own]}", got=f"{len(weights)} arrays",
+                hint=None if own else "the layer has no weights yet: build it, or call it on data, first",
+            )  # fmt: skip
+        for variable, value in zip(own, weights):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """Return the number of elements in all weights."""
+        if not self.built:
+            raise errors.NotBuilt(
+                "the layer has no weights yet.", where=self._where(), hint="build it, or call it on data, first"
+            )
+        return sum(w.size for w in self.weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put this layer's own weights into `store`, a dictionary of arrays, by "0", "1" …"""
+        for i, variable in enumerate(self._own_weights()):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Set this layer's own weights from what `save_own_variables` stored."""
+        own = self._own_weights()
+        if len(store.keys()) != len(own):
+            hint = None if self.built else "the layer is not built: build it, or call the model on data, before loading"
+            raise errors.InvalidArgument(
+                "the file holds another number of weights.", where=self._where(), expected=f"{len(own)} arrays",
+                got=f"{len(store.keys())} arrays", hint=hint,
+            )  # fmt: skip
+        for i, variable in enumerate(own):
+            variable.assign(store[str(i)])
+
+    def stateless_call(
+        self, trainable_variables: Any, non_trainable_variables: Any, *args: Any, return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Call with the values given for the Variables; return the outputs and the new non-trainable values.
+
+        Example:
+            >>> y, state = layer.stateless_call(trainable, non_trainable, x)
+        """
+        own = self.non_trainable_variables
+        pairs = [*zip(self.trainable_variables, trainable_variables), *zip(own, non_trainable_variables)]
+        if len(pairs) != len(self.trainable_variables) + len(own):
+            raise errors.InvalidArgument(
+                "the numbers of values and of Variables differ.", where=f"{self._where()}.stateless_call",
+                expected=f"{len(self.trainable_variables)} and {len(own)}",
+                got=f"{len(trainable_variables)} and {len(non_trainable_variables)}",
+            )  # fmt: skip
+        with scopes.StateScope([(v, convert(x)) for v, x in pairs]) as state:
+            outputs = self(*args, **kwargs)
+            losses = self.losses if return_losses else None
+        new = [state.values[v] for v in own]
+        return (outputs, new, losses) if return_losses else (outputs, new)
+
+    # Losses -----------------------------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar (or several) to the loss that training minimises; for use inside `call`."""
+        for value in tree.flatten(loss):
+            if isinstance(value, KerasTensor):
+                raise errors.Unsupported(
+                    "a symbolic tensor cannot be a loss.", where=self._where(), hint="call add_loss inside a layer"
+                )
+            self._call_losses.append(convert(value))
+
+    def _forget_losses(self) -> None:
+        for layer in self._flatten_layers():
+            layer._call_losses.clear()
+
+    def _add_activity_loss(self, outputs: Any) -> None:
+        if self.activity_regularizer is None:
+            return
+        for output in tree.flatten(outputs):
+            loss = self.activity_regularizer(output)
+            self.add_loss(loss / output.shape[0] if getattr(output, "ndim", 0) > 0 else loss)
+
+    @property
+    def losses(self) -> list[Any]:
+        """The terms added in the last call, and those of weight regularizers."""
+        added = [loss for layer in self._flatten_layers() for loss in layer._call_losses]
+        regularized = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+        return [*added, *regularized]
+
+    # Dtypes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def dtype_policy(self) -> dtype_policies.DTypePolicy:
+        """The dtype policy."""
+        policy = self._dtype_policy
+        return policy[self.path] if isinstance(policy, dtype_policies.DTypePolicyMap) else policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self._dtype_policy = dtype_policies.get(value)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype in which the layer computes."""
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype to which float inputs are cast."""
+        return self.compute_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """How the weights are quantized; None for not at all."""
+        return None
+
+    # Config -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what is needed to make this layer anew: its name, flags, dtype, and constructor arguments."""
+        base: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": dtype_policies.serialize(self._dtype_policy),
+        }
+        if self.activity_regularizer is not None:
+            base["activity_regularizer"] = registry.serialize_keras_object(self.activity_regularizer)
+        return {**base, **{k: v for k, v in super().get_config().items() if k not in _NOT_IN_CONFIG}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a layer from its config."""
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = dtype_policies.deserialize(config["dtype"])
+        return super().from_config(config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def quantize(self, mode: Any = None, type_check: bool = True, config: Any = None) -> None:
+        """Refuse: quantized layers are not written yet."""
+        raise errors.Unsupported("quantization is not available.", where=self._where())
+
+
+# How `_keep` understands an argument, by the last word of its name.
+_VOCABULARIES = {
+    "activation": "activations", "initializer": "initializers", "regularizer": "regularizers",
+    "constraint": "constraints",
+}  # fmt: skip
+_LATER = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config"})
+_BASE_ARGUMENTS = frozenset({
+    "name", "trainable", "dtype", "activity_regularizer", "autocast", "input_shape", "input_dim", "batch_size",
+    "batch_input_shape", "batch_shape",
+})  # fmt: skip
+_NOT_KEPT = frozenset({
+    "self", "__class__", "kwargs", "name", "trainable", "dtype", "activity_regularizer", "autocast",
+})  # fmt: skip
+_NOT_IN_CONFIG = _BASE_ARGUMENTS | _LATER - {"quantization_config"}
+
+
+def _build_wrapper(build: Callable[..., None]) -> Callable[..., None]:
+    """Make `build` name its Variables under the layer's path, and remember the shapes it was given."""
+    parameters = [p for p in inspect.signature(build).parameters if p != "self"]
+
+    @functools.wraps(build)
+    def wrapped(self: Layer, *args: Any, **kwargs: Any) -> None:
+        self._check_super_called()
+        if self._build_shapes is None:
+            shapes = {**dict(zip(parameters, args)), **kwargs}
+            single = len(shapes) == 1 and "input_shape" in (*shapes, "input_shape")
+            value = next(iter(shapes.values()), None)
+            self._build_shapes = {"input_shape": value} if single else {"shapes_dict": shapes} if shapes else None
+        nested = around.names[-1:] == (self.name,)
+        self.path = "/".join(around.names if nested else (*around.names, self.name))
+        # The surroundings of the call (casting, a training flag) are no concern of the weights.
+        with scopes.autocast(None), scopes.nothing() if nested else scopes.name_scope(self.name):
+            build(self, *args, **kwargs)
+        self.built = True
+        if not self._trainable:
+            self.trainable = False
+
+    return wrapped
+
+
+def _early_input_shape(layer: Layer, kwargs: dict[str, Any]) -> tuple | None:
+    """Take the old ways to give a first layer its input shape out of `kwargs`."""
+    given = {k: kwargs.pop(k) for k in ("input_dim", "input_shape", "batch_input_shape", "batch_shape") if k in kwargs}
+    batch_size = kwargs.pop("batch_size", None) if given else None
+    given = {k: v for k, v in given.items() if v is not None}
+    if not given:
+        return None
+    key, value = next(iter(given.items()))
+    errors.warn_once(
+        f"`{key}` of a layer is the old spelling; it works, and today one starts the model with "
+        "`kerata.Input(shape)` instead."
+    )
+    if key in ("batch_input_shape", "batch_shape"):
+        return tuple(value)
+    if key == "input_shape":
+        shape = (value,) if isinstance(value, int) else tuple(value)
+    else:
+        length = kwargs.pop("input_length", None)
+        shape = (value,) if length is None else (length, value)
+    return (batch_size, *shape)
+
+
+def known_shape(x: Any) -> Any:
+    """Return the shape of `x`; a dimension that abstract evaluation is only trying is unknown."""
+    if not hasattr(x, "shape"):
+        return None
+    if engine.arrays.is_traced(x):
+        tried = engine.transforms.unknown_sizes
+        return tuple(None if d in tried else d for d in x.shape)
+    return tuple(x.shape)
+
+
+def _tuples(shapes: Any) -> Any:
+    """Return shapes as JSON gave them, lists of numbers, as tuples."""
+    return tree.map_shape_structure(tuple, shapes) if not isinstance(shapes, dict) else {
+        k: _tuples(v) for k, v in shapes.items()
+    }  # fmt: skip
+
+
+def _replace(signature: _CallSignature, args: tuple, kwargs: dict, name: str, value: Any) -> tuple[tuple, dict]:
+    position = next(i for i, p in enumerate(signature.parameters) if p.name == name)
+    if position < len(args):
+        return (*args[:position], value, *args[position + 1 :]), kwargs
+    return args, {**kwargs, name: value}
+
+
+def _describe(named: dict[str, Any]) -> str:
+    def one(x: Any) -> str:
+        if hasattr(x, "shape"):
+            return f"{getattr(x.dtype, 'name', x.dtype)}{list(x.shape)}"
+        if isinstance(x, (list, tuple)):
+            return "[" + ", ".join(map(one, x)) + "]"
+        if isinstance(x, dict):
+            return "{" + ", ".join(f"{k}: {one(v)}" for k, v in x.items()) + "}"
+        return repr(x)[:60]
+
+    return ", ".join(f"{name}={one(value)}" for name, value in named.items())

@@ -1,0 +1,98 @@
+"""Losses: how wrong predictions are, as functions (a value for each sample) and as classes (one number)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerata.core.registry import Vocabulary
+from kerata.losses.base import Loss
+from kerata.losses.checks import check_labels as check_labels
+from kerata.losses.classes import (
+    CTC,
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge,
+    Circle,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Tversky,
+)
+from kerata.losses.hinge import categorical_hinge, hinge, squared_hinge
+from kerata.losses.probabilistic import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    kl_divergence,
+    poisson,
+    sparse_categorical_crossentropy,
+)
+from kerata.losses.regression import (
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
+from kerata.losses.structured import circle, ctc, dice, tversky
+
+# `check_labels` is for callers, not a loss that a name may mean, so it is not listed.
+# Functions first: a name such as "mean_squared_error" means the function, "MeanSquaredError" the class.
+__all__ = [
+    "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy", "categorical_hinge", "circle", "cosine_similarity", "ctc", "dice",
+    "hinge", "huber", "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
+    "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy",
+    "squared_hinge", "tversky",
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CTC", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "Circle", "CosineSimilarity", "Dice", "Hinge", "Huber",
+    "KLDivergence", "LogCosh", "Loss", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Poisson", "SparseCategoricalCrossentropy", "SquaredHinge", "Tversky",
+    "deserialize", "get", "serialize",
+]  # fmt: skip
+
+SHORT_NAMES = {
+    "bce": "binary_crossentropy", "kld": "kl_divergence", "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error", "mse": "mean_squared_error", "msle": "mean_squared_logarithmic_error",
+}  # fmt: skip
+
+_vocabulary = Vocabulary(
+    "loss", __name__, Loss, {**SHORT_NAMES, **{short.upper(): name for short, name in SHORT_NAMES.items()}}
+)
+
+
+def get(identifier: Any) -> Any:
+    """Return the loss for a name, a config, a class, a function or a `Loss`; None for None.
+
+    Example:
+        >>> kerata.losses.get("mse") is kerata.losses.mean_squared_error
+        True
+    """
+    return _vocabulary.get(identifier)
+
+
+def serialize(loss: Any) -> Any:
+    """Return a loss as data: a config, or the name of a function."""
+    return _vocabulary.serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Return the loss that `serialize` described."""
+    return _vocabulary.deserialize(name, custom_objects)

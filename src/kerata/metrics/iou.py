@@ -1,0 +1,179 @@
+"""Intersection over union: how far predicted regions and true ones cover each other, by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kerata import config, engine, errors, ops
+from kerata.core import dtypes
+from kerata.metrics.base import Metric
+
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
+
+
+class IoU(Metric):
+    """The mean over some classes of true positives / (true positives + false positives + false negatives).
+
+    Args:
+        num_classes: how many classes there are.
+        target_class_ids: the classes that count.
+        ignore_class: a label whose samples count for nothing.
+        sparse_y_true: whether labels are class numbers; else one-hot rows.
+        sparse_y_pred: whether predictions are class numbers; else rows of scores.
+        axis: the axis of the classes in rows.
+
+    Example:
+        >>> metric = kerata.metrics.IoU(num_classes=2, target_class_ids=[0])
+        >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> metric.result()
+        0.3333
+    """
+
+    _direction = "up"
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype or "int32")
+        if max(target_class_ids) >= num_classes:
+            raise errors.InvalidArgument(
+                "a target class does not exist.", where=self.name, expected=f"numbers from 0 to {num_classes - 1}",
+                got=max(target_class_ids),
+            )  # fmt: skip
+        self.num_classes, self.target_class_ids = num_classes, list(target_class_ids)
+        self.ignore_class, self.axis = ignore_class, axis
+        self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
+        self.total_cm = self.add_variable(
+            (num_classes, num_classes), dtype=self.dtype, name="total_confusion_matrix"
+        )
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch to the matrix of true and predicted classes."""
+        y_true = self._numbers(y_true, self.sparse_y_true)
+        y_pred = self._numbers(y_pred, self.sparse_y_pred)
+        weights = ops.convert_to_tensor(1 if sample_weight is None else sample_weight)
+        if dtypes.is_float(weights.dtype) and dtypes.is_int(self.dtype):
+            errors.warn_once(
+                f"metric {self.name!r} counts in {self.dtype}, so float weights lose their fractions: give it "
+                "dtype='float32'."
+            )
+        weights = ops.cast(weights, self.dtype)
+        if len(weights.shape) > 1:
+            weights = ops.reshape(weights, (-1,))
+        known = (y_true >= 0) & (y_true < self.num_classes) & (y_pred >= 0) & (y_pred < self.num_classes)
+        if self.ignore_class is not None:
+            known = known & (y_true != self.ignore_class)
+        weights = ops.where(known, weights, ops.zeros_like(weights))
+        where = ops.where(known, y_true, 0), ops.where(known, y_pred, 0)
+        self.total_cm.assign(engine.arrays.add_at(self.total_cm.value, where, weights))
+
+    def _numbers(self, x: Any, sparse: bool) -> Any:
+        x = ops.convert_to_tensor(x) if sparse else ops.argmax(x, axis=self.axis)
+        return ops.reshape(ops.cast(x, "int32"), (-1,))
+
+    def result(self) -> Any:
+        """Return the mean over the target classes that occurred."""
+        matrix = ops.cast(self.total_cm, "float32")
+        both = ops.diagonal(matrix)
+        either = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - both
+        ids = ops.convert_to_tensor(self.target_class_ids, dtype="int32")
+        both, either = ops.take(both, ids), ops.take(either, ids)
+        occurred = either > 1e-9
+        shares = ops.where(occurred, both / (either + config.epsilon()), 0.0)
+        return ops.sum(shares) / (ops.sum(ops.cast(occurred, "float32")) + config.epsilon())
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments to make this metric anew."""
+        names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+        config = {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {name: value for name, value in config.items() if name not in self._fixed}
+
+    _fixed: tuple[str, ...] = ()  # what a subclass decides for itself
+
+
+class BinaryIoU(IoU):
+    """`IoU` of two classes, told apart by a threshold on scores."""
+
+    _fixed = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(2, target_class_ids, name=name, dtype=dtype)
+        self.threshold = threshold
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch to the matrix of true and predicted classes."""
+        super().update_state(y_true, ops.convert_to_tensor(y_pred, dtype="float32") >= self.threshold, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments to make this metric anew."""
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+class MeanIoU(IoU):
+    """`IoU` over all classes."""
+
+    _fixed = ("target_class_ids",)
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(
+            num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
+
+
+class OneHotIoU(IoU):
+    """`IoU` for one-hot labels."""
+
+    _fixed = ("sparse_y_true",)
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+
+class OneHotMeanIoU(MeanIoU):
+    """`IoU` over all classes for one-hot labels."""
+
+    _fixed = ("sparse_y_true", "target_class_ids")
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)

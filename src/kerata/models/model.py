@@ -1,0 +1,158 @@
+"""`Model`: a layer that can be trained, saved and shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kerata import errors
+from kerata.core import registry
+from kerata.layers.base import Layer
+from kerata.training.trainer import Trainer
+
+__all__ = ["Model"]
+
+
+def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
+    return len(args) == 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
+
+
+class Model(Trainer, Layer):
+    """A network: layers and the way through them.
+
+    There are three ways to make one: `Model(inputs, outputs)` from symbolic tensors; a subclass whose `call` says what
+    happens; `Sequential([...])` for a plain stack.
+
+    Example:
+        >>> inputs = kerata.Input((784,))
+        >>> x = kerata.layers.Dense(128, activation="relu")(inputs)
+        >>> model = kerata.Model(inputs, kerata.layers.Dense(10, activation="softmax")(x))
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit(x_train, y_train, epochs=5)
+    """
+
+    _not_members = Layer._not_members | Trainer._not_members
+    _serialized_module: str | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_functional(args, kwargs):
+            from kerata.models.functional import Functional
+
+            return super().__new__(Functional, *args, **kwargs)  # its own __init__ runs next
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        Trainer.__init__(self)
+        if _is_functional(args, kwargs):
+            # A subclass that hands a graph to its base: from now on it is a functional model too.
+            from kerata.models.functional import Functional
+
+            own = type(self)
+            if not issubclass(own, Functional):
+                self.__class__ = type(own.__name__, (own, Functional), {"__module__": own.__module__})
+            names = dict(zip(("inputs", "outputs"), args))
+            Functional.__init__(self, **names, **kwargs)  # type: ignore[arg-type]
+            return
+        if args:
+            raise errors.InvalidArgument(
+                "a model takes inputs and outputs, or only keywords.", where=type(self).__name__, got=args
+            )
+        Layer.__init__(self, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs; a subclass says how."""
+        raise errors.Unsupported(
+            "the model has no `call`.", where=f"{type(self).__name__} {self.name!r}",
+            hint="define `call(self, inputs)`, or make the model with Model(inputs, outputs)",
+        )  # fmt: skip
+
+    # Layers -----------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside."""
+        return self._sublayers()
+
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise errors.StateError(
+            "`layers` cannot be set.", where=f"model {self.name!r}", hint="use another attribute's name"
+        )
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return the layer with this name, or at this place."""
+        if (name is None) == (index is None):
+            raise errors.InvalidArgument("give either a name or an index.", where="get_layer", got=(name, index))
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise errors.InvalidArgument(
+                    "there is no layer at this index.", where="get_layer", expected=f"below {len(self.layers)}",
+                    got=index,
+                )  # fmt: skip
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise errors.UnknownName("layer", name, [layer.name for layer in self.layers], where=f"model {self.name!r}")
+
+    # Showing ----------------------------------------------------------------------------------------------------
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: list[str] | tuple[str, str] | None = None,
+    ) -> None:
+        """Print a table of the layers, their output shapes, numbers of parameters and bytes."""
+        from kerata.models import summary
+
+        summary.show(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
+
+    def _repr_html_(self) -> str:
+        from kerata.models import summary
+
+        return summary.html(self)
+
+    # Files and configs ------------------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Save architecture, weights, optimizer and compile settings in one `.keras` file.
+
+        Example:
+            >>> model.save("digits.keras")
+            >>> model = kerata.models.load_model("digits.keras")
+        """
+        from kerata import saving
+
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
+        """Save the weights in a `.weights.h5` or `.safetensors` file."""
+        from kerata import saving
+
+        saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load the weights from a `.weights.h5`, `.safetensors` or `.keras` file."""
+        from kerata import saving
+
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the architecture as JSON; `kerata.models.model_from_json` reads it."""
+        return json.dumps(registry.serialize_keras_object(self), **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return super().get_config()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights for inputs of this shape, the batch included."""
+        if self.built:
+            return
+        super().build(input_shape)
+
+

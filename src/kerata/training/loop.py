@@ -1,0 +1,183 @@
+"""The compiled loop: many steps in one call of the engine.
+
+A `Program` is one of the model's step methods turned into `chunk(state, data, index, start, stop, logs)`, which runs
+the steps from `start` to `stop` inside the engine and writes each step's result into `logs`. Both bounds are inputs of
+the compiled program: one step or a thousand run the very same code, so results do not depend on the chunk's length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kerata import engine, tree
+from kerata.core.scopes import StateScope
+from kerata.core.variable import Variable
+from kerata.data.sources import Block
+from kerata.engine.protocol import Spec
+
+__all__ = ["Program", "TrainState", "run_block"]
+
+REFRESH_SECONDS = 0.25
+"""A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
+
+
+@dataclasses.dataclass
+class TrainState:
+    """All that a training step reads and writes: one tree of arrays."""
+
+    trainable: list[Any]
+    non_trainable: list[Any]  # moving statistics, seeds
+    optimizer: list[Any]  # the step counter, the learning rate, slots
+    metrics: list[Any]
+
+
+def _spec(x: Any) -> Any:
+    return Spec(tuple(x.shape), x.dtype) if hasattr(x, "shape") else x
+
+
+class Program:
+    """One step method, compiled for blocks of one shape.
+
+    Args:
+        step: takes a batch, reads and assigns Variables, returns a tree of arrays.
+        variables: every Variable that the step may touch.
+        compiled: whether to compile; otherwise steps run one by one in Python.
+    """
+
+    def __init__(self, step: Callable[[Any], Any], variables: list[Variable], compiled: bool = True) -> None:
+        self.variables = variables
+        self.compiled = compiled and engine.transforms.compiled
+        self._step = step
+        self._logs: dict[Any, Any] = {}
+        known = set(variables)
+
+        def pure_step(values: list[Any], batch: Any) -> tuple[Any, list[Any]]:
+            with StateScope(zip(variables, values)) as scope:
+                logs = step(batch)
+            self.created = [v for v in scope.created if v not in known]
+            logs = tree.map_structure(engine.arrays.as_array, logs)
+            return logs, [scope.values[v] for v in variables]
+
+        # The inner function is compiled too: its trace is made once and used for both the shapes and the loop.
+        self._pure_step = engine.transforms.compile(pure_step)
+
+        def chunk(values: list[Any], logs: Any, data: Any, index: Any, start: Any, stop: Any) -> tuple[Any, Any]:
+            def body(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+                values, logs = carry
+                batch = tree.map_structure(
+                    lambda a: None if a is None else engine.arrays.rows(a, index[i]), data
+                )
+                new_logs, values = self._pure_step(values, batch)
+                logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
+                return values, logs
+
+            return engine.transforms.fori_loop(start, stop, body, (values, logs))
+
+        self._chunk = engine.transforms.compile(chunk, donate=(0, 1))
+        self.created: list[Variable] = []
+
+    def prepare(self, block: Block) -> bool:
+        """Learn the shape of the logs; returns False when the step made Variables and must be planned anew."""
+        key = (block.batch_size, block.steps)
+        if not self.compiled or key in self._logs:
+            return True
+        batch = tree.map_structure(
+            lambda a: None if a is None else Spec((block.batch_size, *a.shape[1:]), a.dtype), block.data
+        )
+        values = [_spec(v.raw_value()) for v in self.variables]
+        logs, _ = engine.transforms.abstract(self._pure_step, values, batch)
+        self._logs[key] = tree.map_structure(lambda s: Spec((block.steps, *s.shape), s.dtype), logs)
+        return not self.created
+
+    def empty_logs(self, block: Block) -> Any:
+        """Return the buffers that the steps of `block` write their results into."""
+        shapes = self._logs[block.batch_size, block.steps]
+        return tree.map_structure(lambda s: engine.xp.zeros(s.shape, s.dtype), shapes)
+
+    def run(self, block: Block, logs: Any, start: int, stop: int) -> Any:
+        """Run the steps from `start` to `stop` of `block` and return the logs."""
+        if not self.compiled:
+            for i in range(start, stop):
+                rows = block.index[i]
+                batch = tree.map_structure(lambda a: None if a is None else engine.arrays.rows(a, rows), block.data)
+                logs = [*(logs or []), self._step(batch)]
+            return logs
+        with _interrupts_deferred():
+            values = [v.raw_value() for v in self.variables]
+            values, logs = self._chunk(values, logs, block.data, block.index, np.int32(start), np.int32(stop))
+            for variable, value in zip(self.variables, values):
+                variable.assign_unchecked(value)
+        return logs
+
+
+@contextlib.contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done: the model then stands at a whole step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[Any] = []
+    previous = signal.getsignal(signal.SIGINT)
+    if not callable(previous):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if pressed:
+            previous(*pressed[-1])
+
+
+class Pace:
+    """Chooses how many steps go into one call, by the time that steps have taken."""
+
+    def __init__(self, exact: bool) -> None:
+        self.exact = exact
+        self._seconds_per_step: float | None = None
+        self._first = True
+
+    def next(self, remaining: int) -> int:
+        """Return the number of steps of the next call."""
+        if self.exact or self._first:
+            return 1
+        if self._seconds_per_step is None:
+            return min(4, remaining)
+        return max(1, min(remaining, int(REFRESH_SECONDS / max(self._seconds_per_step, 1e-7))))
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Note that `steps` steps took `seconds`; the very first call compiles and does not count."""
+        if self._first:
+            self._first = False
+            return
+        self._seconds_per_step = seconds / steps
+
+
+def run_block(
+    program: Program, block: Block, pace: Pace, on_chunk: Callable[[int, int, Any], bool], limit: int | None = None
+) -> Any:
+    """Run every step of `block`, calling `on_chunk(start, stop, logs)` after each call of the engine.
+
+    It stops early where `on_chunk` returns True. Returns the logs, stacked along a first axis of steps.
+    """
+    logs = program.empty_logs(block) if program.compiled else None
+    step, last = 0, block.steps if limit is None else min(limit, block.steps)
+    while step < last:
+        count = pace.next(last - step)
+        began = time.perf_counter()
+        logs = program.run(block, logs, step, step + count)
+        engine.transforms.block_until_ready(logs)
+        pace.took(count, time.perf_counter() - began)
+        step += count
+        if on_chunk(step - count, step, logs):
+            break
+    return logs

@@ -1,0 +1,760 @@
+"""What a model can do with data: `compile`, `fit`, `evaluate`, `predict` and single batches.
+
+`train_step(self, batch)` is written once, for every engine; override it for a training of your own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kerata import config, engine, errors, losses, metrics, optimizers, tree
+from kerata.core import registry, scopes
+from kerata.core.lifting import value_and_grad
+from kerata.core.op import convert
+from kerata.core.rng import make_seed
+from kerata.core.scopes import around
+from kerata.core.symbolic import KerasTensor
+from kerata.core.variable import Variable
+from kerata.data.sources import ArraySource, Block, Source, make_source, split_validation
+from kerata.training.compiled import CompiledLoss, CompiledMetrics
+from kerata.training.loop import Pace, Program, run_block
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """The training half of `Model`."""
+
+    _not_members = frozenset(
+        {"optimizer", "_loss_tracker", "_compiled_loss", "_compiled_metrics", "_programs", "_compile_arguments", "history"}
+    )
+
+    def __init__(self) -> None:
+        self.optimizer: Any = None
+        self.compiled = False
+        self.stop_training = False
+        self.steps_per_execution = 1
+        self.run_eagerly = False
+        self.jit_compile: Any = "auto"
+        self.loss: Any = None
+        self.history: Any = None
+        self._loss_tracker: Any = None
+        self._compiled_loss: CompiledLoss | None = None
+        self._compiled_metrics: CompiledMetrics | None = None
+        self._compile_arguments: dict[str, Any] = {}
+        self._programs: dict[Any, Program] = {}
+
+    # Compile ----------------------------------------------------------------------------------------------------
+
+    @errors.user_facing
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Choose how the model is trained.
+
+        Args:
+            optimizer: a name ("adam") or an optimizer.
+            loss: a name, a loss or a function `(y_true, y_pred)`; for several outputs a list or dict of them.
+            loss_weights: a factor for each output's loss.
+            metrics, weighted_metrics: lists of names, metrics or functions; the second kind sees sample weights.
+            run_eagerly: run each step in Python, uncompiled, to look inside.
+            steps_per_execution: kept for Keras; the loop itself chooses how many steps go into one call.
+            jit_compile: whether steps are compiled; "auto" for yes.
+            auto_scale_loss: scale the loss with the "mixed_float16" policy.
+
+        Example:
+            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        """
+        self.optimizer = optimizers.get(optimizer)
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16" and self.optimizer is not None:  # type: ignore[attr-defined]
+            if not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+                self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
+        names = self._output_names()
+        _check_loss(loss)
+        self.loss = loss
+        self._compiled_loss = CompiledLoss(loss, loss_weights, names) if loss is not None else None
+        has_metrics = metrics is not None or weighted_metrics is not None
+        self._compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names) if has_metrics else None
+        self._loss_tracker = _mean("loss")
+        self.run_eagerly, self.jit_compile = bool(run_eagerly), jit_compile
+        if steps_per_execution < 1:
+            raise errors.InvalidArgument("at least 1.", where="compile: steps_per_execution", got=steps_per_execution)
+        self.steps_per_execution = steps_per_execution
+        self.stop_training = False
+        self.compiled = True
+        self._programs = {}
+        self._compile_arguments = {
+            "optimizer": self.optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile is not False,
+        }  # fmt: skip
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return the arguments of `compile` as data."""
+        if not self.compiled:
+            return None
+        return registry.serialize_keras_object(self._compile_arguments)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` says."""
+        if not config:
+            return
+        arguments = registry.deserialize_keras_object(config)
+        accepted = {
+            "optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution",
+            "jit_compile", "auto_scale_loss",
+        }  # fmt: skip
+        arguments = {k: v for k, v in arguments.items() if k in accepted}
+        arguments["loss"] = _unlisted(arguments.get("loss"))
+        self.compile(**arguments)
+        if self.built and self.optimizer is not None:  # type: ignore[attr-defined]
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+
+    def _output_names(self) -> list[str] | None:
+        graph = getattr(self, "_graph", None)
+        if graph is None:
+            return None
+        names: list[str] = []
+        for tensor in graph.outputs:
+            name = tensor._history.operation.name if tensor._history else tensor.name
+            same = sum(n == name or n.startswith(f"{name}_") and n[len(name) + 1 :].isdigit() for n in names)
+            names.append(f"{name}_{same}" if same else name)
+        return names
+
+    def _need_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise errors.NotCompiled(
+                f"the model is not compiled, so `{method}` does not know how to go on.", where=f"model {self.name!r}",  # type: ignore[attr-defined]
+                hint="model.compile(optimizer='adam', loss=..., metrics=[...])",
+            )  # fmt: skip
+
+    # Steps, to be overridden ------------------------------------------------------------------------------------
+
+    def train_step(self, batch: Any) -> dict[str, Any]:
+        """Learn from one batch and return what to log; override it for a training of your own.
+
+        Runs inside the compiled loop: it may read and assign Variables, and must not look at values.
+
+        Args:
+            batch: `x`, `(x, y)` or `(x, y, sample_weight)`, as arrays.
+
+        Example:
+            >>> class MyModel(kerata.Model):
+            ...     def train_step(self, batch):
+            ...         x, y = batch
+            ...
+            ...         def loss_fn():
+            ...             y_pred = self(x, training=True)
+            ...             return self.compute_loss(x, y, y_pred), y_pred
+            ...
+            ...         (loss, y_pred), gradients = kerata.value_and_grad(loss_fn, self, has_aux=True)()
+            ...         self.optimizer.apply(gradients, self.trainable_variables)
+            ...         return self.compute_metrics(x, y, y_pred)
+        """
+        x, y, sample_weight = unpack(batch)
+        scaled = hasattr(self.optimizer, "scale_loss")
+
+        def loss_fn() -> tuple[Any, Any]:
+            y_pred = self(x, training=True)  # type: ignore[operator]
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            if loss is None:
+                raise errors.InvalidArgument(
+                    "there is no loss to minimise.", where=f"model {self.name!r}",  # type: ignore[attr-defined]
+                    hint="give `loss=` to compile, or call add_loss in a layer",
+                )  # fmt: skip
+            masks = tree.map_structure(scopes.get_mask, y_pred)
+            objective = self.optimizer.scale_loss(loss) if scaled else loss
+            return objective, (loss, y_pred, masks)
+
+        if self.trainable_variables:  # type: ignore[attr-defined]
+            variables = self.trainable_variables  # type: ignore[attr-defined]
+            (_, (loss, y_pred, masks)), gradients = value_and_grad(loss_fn, variables, has_aux=True)()
+            self.optimizer.apply(gradients, variables)
+        else:
+            _, (loss, y_pred, masks) = loss_fn()
+            _warn_nothing_trainable(self.name)  # type: ignore[attr-defined]
+        tree.map_structure(lambda t, m: scopes.set_mask(t, m) if m is not None else None, y_pred, masks)
+        self._loss_tracker.update_state(loss, sample_weight=_rows(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, batch: Any) -> dict[str, Any]:
+        """Evaluate one batch and return what to log."""
+        x, y, sample_weight = unpack(batch)
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        if loss is not None:
+            self._loss_tracker.update_state(loss, sample_weight=_rows(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, batch: Any) -> Any:
+        """Return the outputs for one batch."""
+        x, _, _ = unpack(batch)
+        return self(x, training=False)  # type: ignore[operator]
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the loss of a batch: that of `compile`, and what layers and regularizers add."""
+        terms = []
+        if self._compiled_loss is not None:
+            if y is None:
+                raise errors.InvalidArgument(
+                    "the loss needs targets and there are none.", where="fit: y", expected="an array of targets",
+                    got="None",
+                )  # fmt: skip
+            loss = self._compiled_loss(y, y_pred, sample_weight)
+            if loss is not None:
+                terms.append(loss)
+        terms += [engine.xp.sum(loss) for loss in self.losses]  # type: ignore[attr-defined]
+        if not terms:
+            return None
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Add a batch to the metrics of `compile` and return every metric's value so far."""
+        if self._compiled_metrics is not None:
+            self._compiled_metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return every metric's value so far, by name."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: convert(value)})
+        return results
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, that of the loss first."""
+        found = [self._loss_tracker] if self._loss_tracker is not None else []
+        if self._compiled_loss is not None:
+            found += self._compiled_loss.metrics
+        if self._compiled_metrics is not None:
+            found.append(self._compiled_metrics)
+        from kerata.layers.base import Layer
+
+        own = Layer.metrics.fget(self)  # type: ignore[attr-defined]
+        return [*found, *own]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the metrics."""
+        return [m.name for m in self._each_metric()]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The Variables of the metrics."""
+        return [v for m in self.metrics for v in m.variables]
+
+    def _each_metric(self) -> list[Any]:
+        return [m for metric in self.metrics for m in (getattr(metric, "metrics", None) or [metric]) if hasattr(m, "name")]
+
+    def reset_metrics(self) -> None:
+        """Empty every metric."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # Programs ---------------------------------------------------------------------------------------------------
+
+    def _state_variables(self, mode: str) -> list[Variable]:
+        found = list(self.variables)  # type: ignore[attr-defined]
+        if mode == "train" and self.optimizer is not None:
+            found += self.optimizer.variables
+        if mode != "predict":
+            found += self.metrics_variables
+        return list(dict.fromkeys(found))
+
+    def _program(self, mode: str, block: Block) -> Program:
+        """Return the compiled program for blocks like `block`, making it when needed."""
+        flags = tuple(v.trainable for v in self.variables) if mode == "train" else ()  # type: ignore[attr-defined]
+        data, structure = tree.flatten_with_spec(block.data)
+        shapes = tuple(None if a is None else (tuple(a.shape[1:]), str(a.dtype)) for a in data)
+        key = (mode, engine.name(), structure, shapes, flags, self.run_eagerly, around.autocast, config.floatx())
+        program = self._programs.get(key)
+        while program is None or not program.prepare(block):
+            # A step may make Variables at its first run (a metric that waits for shapes): they belong to the state.
+            if mode == "train" and self.optimizer is not None and self.trainable_variables:  # type: ignore[attr-defined]
+                self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+            step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
+            compiled = not self.run_eagerly and self.jit_compile is not False
+            program = self._programs[key] = Program(step, self._state_variables(mode), compiled)
+        return program
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Forget compiled programs with `force`; they are made again when needed."""
+        if force:
+            self._programs = {}
+
+    make_test_function = make_predict_function = make_train_function
+
+    def _ensure_built(self, source: Source, mode: str) -> None:
+        """Make the weights and the metrics, from the shapes of the first batch."""
+        needs_metrics = mode != "predict" and any(
+            c is not None and not built
+            for c, built in (
+                (self._compiled_metrics, getattr(self._compiled_metrics, "built", True)),
+                (self._compiled_loss, getattr(self._compiled_loss, "_parts", None) is not None),
+            )
+        )
+        if self.built and not needs_metrics:  # type: ignore[attr-defined]
+            return
+        x, y, _ = unpack(source.first_batch())
+
+        def symbol(a: Any) -> Any:
+            return None if a is None else KerasTensor((None, *a.shape[1:]), str(a.dtype))
+
+        outputs: Any = None
+        overridden = type(self).call is _layer_call()
+        if not (overridden and self.built):  # type: ignore[attr-defined]
+            try:
+                outputs = getattr(self, "_graph", None) and self._graph._outputs_struct if self.built else None  # type: ignore[attr-defined]
+                if outputs is None:
+                    outputs = self(tree.map_structure(symbol, x))  # type: ignore[operator]
+            except errors.Unsupported:
+                if type(self).train_step is Trainer.train_step:
+                    raise
+                return  # the model has a step of its own and needs no `call`
+        if y is None or outputs is None or not needs_metrics:
+            return
+        targets = tree.map_structure(symbol, y)
+        if self._compiled_loss is not None and self._compiled_loss._parts is None:
+            self._compiled_loss.build(targets, outputs)
+        if self._compiled_metrics is not None and not self._compiled_metrics.built:
+            self._compiled_metrics.build(targets, outputs)
+
+    # Fit --------------------------------------------------------------------------------------------------------
+
+    @errors.user_facing
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> Any:
+        """Train the model and return its history.
+
+        Args:
+            x: arrays (or a nest of them), or an iterable of batches `(x, y)` or `(x, y, sample_weight)`.
+            y: targets, when `x` is arrays.
+            batch_size: rows in a step, 32 unless given; the last batch of an epoch may hold fewer.
+            epochs: how often to go through the data; the last epoch's number when `initial_epoch` is given.
+            verbose: 0 silent, 1 a progress bar, 2 one line an epoch; "auto" is 1.
+            callbacks: callbacks, or one.
+            validation_split: the fraction of the last rows to keep for validation.
+            validation_data: `(x, y)`, `(x, y, sample_weight)` or an iterable of batches.
+            shuffle: a new order of rows in each epoch.
+            class_weight: weights by class number.
+            sample_weight: a weight for each row.
+            steps_per_epoch, validation_steps: how many batches to take; all of them by default.
+            validation_freq: validate every so many epochs, or after the epochs in a list.
+
+        Returns:
+            A `History`: `history.history["loss"]` is a list with one number an epoch.
+        """
+        from kerata import callbacks as callbacks_module
+
+        self._need_compiled("fit")
+        self.stop_training = False
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
+        source = make_source(
+            x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight, seed=make_seed(), where="fit"
+        )
+        self._ensure_built(source, "train")
+        _check_targets(self, source)
+        validation = None
+        if validation_data is not None:
+            vx, vy, vw = _unpack_validation(validation_data)
+            rows = validation_batch_size or (getattr(source, "batch_size", None) or batch_size)
+            validation = make_source(vx, vy, vw, rows, validation_steps, where="fit: validation_data")
+        if config.max_epochs() is not None:
+            epochs = min(epochs, initial_epoch + config.max_epochs())  # type: ignore[operator]
+        steps = _fewest(steps_per_epoch or source.steps, config.max_steps_per_epoch())
+        watchers = callbacks_module.CallbackList.ensure(
+            callbacks, model=self, add_history=True, verbose=verbose, epochs=epochs, steps=steps
+        )
+        runner = _EpochRunner(self, "train", source, watchers, steps)
+        watchers.on_train_begin()
+        logs: dict[str, Any] = {}
+        try:
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                watchers.on_epoch_begin(epoch)
+                if steps is None:
+                    steps = runner.limit = runner.seen
+                logs = runner.epoch()
+                if steps is None and runner.seen:
+                    watchers.set_steps(runner.seen)
+                if validation is not None and _validates(epoch, validation_freq):
+                    logs.update({f"val_{k}": v for k, v in self._evaluate(validation, validation_steps, watchers).items()})
+                watchers.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            watchers.finish()
+        watchers.on_train_end(logs)
+        self.history = watchers.history
+        return self.history
+
+    def _evaluate(self, source: Source, steps: int | None, watchers: Any) -> dict[str, Any]:
+        self._ensure_built(source, "test")
+        self.reset_metrics()
+        watchers.on_test_begin()
+        runner = _EpochRunner(self, "test", source, watchers, _fewest(steps or source.steps, config.max_steps_per_epoch()))
+        logs = runner.epoch()
+        watchers.on_test_end(logs)
+        return logs
+
+    @errors.user_facing
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the loss and the metrics on data: a list (one number without metrics), or a dict by names.
+
+        Example:
+            >>> loss, accuracy = model.evaluate(x_test, y_test)
+        """
+        from kerata import callbacks as callbacks_module
+
+        if kwargs:
+            raise errors.InvalidType("unknown arguments.", where="evaluate", got=sorted(kwargs))
+        self._need_compiled("evaluate")
+        source = make_source(x, y, sample_weight, batch_size, steps, where="evaluate")
+        self._ensure_built(source, "test")
+        _check_targets(self, source)
+        watchers = callbacks_module.CallbackList.ensure(
+            callbacks, model=self, verbose=verbose, epochs=1, steps=steps or source.steps
+        )
+        try:
+            logs = self._evaluate(source, steps, watchers)
+        finally:
+            watchers.finish()
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    @errors.user_facing
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for all of `x` as NumPy arrays.
+
+        Example:
+            >>> probabilities = model.predict(x_test)  # (rows, classes)
+        """
+        from kerata import callbacks as callbacks_module
+
+        source = make_source(x, None, None, batch_size, steps, where="predict")
+        self._ensure_built(source, "predict")
+        limit = _fewest(steps or source.steps, config.max_steps_per_epoch())
+        watchers = callbacks_module.CallbackList.ensure(callbacks, model=self, verbose=verbose, epochs=1, steps=limit)
+        watchers.on_predict_begin()
+        runner = _EpochRunner(self, "predict", source, watchers, limit)
+        try:
+            runner.epoch()
+        finally:
+            watchers.finish()
+        outputs = runner.outputs()
+        watchers.on_predict_end()
+        return outputs
+
+    # One batch --------------------------------------------------------------------------------------------------
+
+    @errors.user_facing
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Learn from one batch and return the loss and metrics so far (`reset_metrics` starts them anew)."""
+        self._need_compiled("train_on_batch")
+        return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    @errors.user_facing
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluate one batch and return the loss and metrics so far."""
+        self._need_compiled("test_on_batch")
+        return self._on_batch("test", x, y, sample_weight, None, return_dict)
+
+    @errors.user_facing
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch as NumPy arrays."""
+        return self._on_batch("predict", x, None, None, None, True)
+
+    def _on_batch(self, mode: str, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool) -> Any:
+        where = f"{mode}_on_batch"
+        source = ArraySource(x, y, weight, batch_size=2**31 - 1, class_weight=class_weight, where=where)
+        self._ensure_built(source, mode)
+        block = next(source.blocks())
+        logs = run_block(self._program(mode, block), block, Pace(exact=True), lambda *_: False)
+        if mode == "predict":
+            return tree.map_structure(lambda a: _host(a)[0], _stacked(logs))
+        last = _log_values(logs, 0)
+        if return_dict:
+            return last
+        values = list(last.values())
+        return values[0] if len(values) == 1 else values
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
+        """Return all state as a tree of arrays by kind and path."""
+        form: Callable[[Variable], Any] = (lambda v: v.numpy()) if value_format == "numpy_array" else Variable.raw_value
+        groups = {
+            "trainable_variables": self.trainable_variables,  # type: ignore[attr-defined]
+            "non_trainable_variables": self.non_trainable_variables,  # type: ignore[attr-defined]
+            "optimizer_variables": self.optimizer.variables if self.optimizer is not None else [],
+            "metrics_variables": self.metrics_variables,
+        }
+        return {group: {v.path: form(v) for v in variables} for group, variables in groups.items()}
+
+    def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
+        """Set all state from what `get_state_tree` returned."""
+        groups = {
+            "trainable_variables": self.trainable_variables,  # type: ignore[attr-defined]
+            "non_trainable_variables": self.non_trainable_variables,  # type: ignore[attr-defined]
+            "optimizer_variables": self.optimizer.variables if self.optimizer is not None else [],
+            "metrics_variables": self.metrics_variables,
+        }
+        for group, values in state_tree.items():
+            by_path = {v.path: v for v in groups.get(group, [])}
+            for path, value in values.items():
+                if path not in by_path:
+                    raise errors.UnknownName("Variable", path, by_path, where=f"set_state_tree: {group}")
+                by_path[path].assign(value)
+
+
+class _EpochRunner:
+    """Runs a source's blocks through a model's step and tells the callbacks."""
+
+    def __init__(self, model: Trainer, mode: str, source: Source, watchers: Any, limit: int | None) -> None:
+        self.model, self.mode, self.source, self.watchers, self.limit = model, mode, source, watchers, limit
+        self.seen = 0
+        self._blocks: Any = None
+        self._predictions: list[Any] = []
+        self._pace = Pace(exact=watchers.needs_exact_steps(mode) or model.run_eagerly)
+
+    def epoch(self) -> dict[str, Any]:
+        """Run one epoch (at most `limit` steps) and return its last logs."""
+        self.seen, last = 0, {}
+        watchers, mode = self.watchers, self.mode
+        for block in self._epoch_blocks():
+            program = self.model._program(mode, block)
+            if self._pace.exact and not getattr(watchers, f"{mode}_batch_hooks", False):
+                pass
+            offset = self.seen
+
+            def on_chunk(start: int, stop: int, logs: Any, offset: int = offset) -> bool:
+                nonlocal last
+                if mode != "predict":
+                    last = _log_values(logs, stop - 1)
+                watchers.after_steps(
+                    mode, offset + start, offset + stop, last, lambda i: _log_values(logs, i - offset) if mode != "predict" else {}
+                )
+                return bool(mode == "train" and self.model.stop_training)
+
+            remaining = None if self.limit is None else self.limit - self.seen
+            watchers.exact_begin = None
+            if self._pace.exact:
+                logs = self._exact(program, block, offset, on_chunk, remaining)
+            else:
+                logs = run_block(program, block, self._pace, on_chunk, remaining)
+            self.seen += block.steps if remaining is None else min(block.steps, remaining)
+            if mode == "predict":
+                self._predictions.append((_stacked(logs), block.steps if remaining is None else min(block.steps, remaining)))
+            if (self.limit is not None and self.seen >= self.limit) or (mode == "train" and self.model.stop_training):
+                break
+        else:
+            self._blocks = None
+            if self.limit is not None and self.seen < self.limit:
+                self._short()
+        return last
+
+    def _exact(self, program: Program, block: Block, offset: int, on_chunk: Any, remaining: int | None) -> Any:
+        """Run step by step, with the callbacks' begin hooks before each."""
+        logs = program.empty_logs(block) if program.compiled else None
+        for i in range(block.steps if remaining is None else min(block.steps, remaining)):
+            self.watchers.before_step(self.mode, offset + i)
+            logs = program.run(block, logs, i, i + 1)
+            if on_chunk(i, i + 1, logs):
+                break
+        return logs
+
+    def _epoch_blocks(self) -> Any:
+        """Yield blocks; an endless source goes on in the next epoch where the last one stopped."""
+        if getattr(self.source, "_once", False) and self.limit is not None:
+            if self._blocks is None:
+                self._blocks = self.source.blocks()
+            return self._blocks
+        return self.source.blocks()
+
+    def _short(self) -> None:
+        if self.seen == 0:
+            raise errors.InvalidArgument(
+                "the data ended before the first step.", where=self.mode, expected=f"{self.limit} batches", got="none",
+                hint="a generator can be used up only once: give an object that can be iterated again",
+            )  # fmt: skip
+        if isinstance(self.source, ArraySource):
+            warnings.warn(
+                f"{self.limit} steps were asked for and the data give {self.seen}; the epoch ended there.", stacklevel=2
+            )
+            return
+        warnings.warn(
+            f"the data ended after {self.seen} batches, before the {self.limit} that were asked for. "
+            "Training stops there; a generator for several epochs never ends.",
+            stacklevel=2,
+        )
+        self.model.stop_training = True
+
+    def outputs(self) -> Any:
+        """Return all predictions, batches joined along the first axis."""
+
+        def joined(*parts: Any) -> np.ndarray:
+            arrays = []
+            for part, (_, steps) in zip(parts, self._predictions):
+                array = _host(part)[:steps]
+                arrays.append(array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array)
+            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+        if not self._predictions:
+            raise errors.InvalidArgument("there are no data.", where="predict: x")
+        return tree.map_structure(joined, *[part for part, _ in self._predictions])
+
+
+def _stacked(logs: Any) -> Any:
+    """Return eager results, a list with one tree a step, stacked as compiled ones are."""
+    if isinstance(logs, list) and logs and not hasattr(logs[0], "shape"):
+        return tree.map_structure(lambda *a: engine.xp.stack(a), *logs)
+    return engine.xp.stack(logs) if isinstance(logs, list) else logs
+
+
+def _log_values(logs: Any, step: int) -> dict[str, float]:
+    """Return the logs of one step as Python numbers."""
+    if isinstance(logs, list):  # eager: one dict a step
+        return {k: _number(v) for k, v in (logs[step] if step < len(logs) else logs[-1]).items()}
+    return {k: _number(v[step]) for k, v in logs.items()}
+
+
+def _number(x: Any) -> Any:
+    array = _host(x)
+    return float(array) if array.ndim == 0 else array
+
+
+def _host(x: Any) -> np.ndarray:
+    array = np.asarray(engine.arrays.to_numpy(convert(x)))
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def unpack(batch: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and sample_weight of a batch."""
+    if isinstance(batch, list):
+        batch = tuple(batch)
+    if not isinstance(batch, tuple):
+        return batch, None, None
+    return (*batch, None, None)[:3]
+
+
+def _unpack_validation(data: Any) -> tuple[Any, Any, Any]:
+    if isinstance(data, (tuple, list)) and len(data) in (2, 3) and not isinstance(data, str):
+        return (*data, None)[:3]  # type: ignore[return-value]
+    return data, None, None
+
+
+def _rows(x: Any) -> Any:
+    return next(leaf.shape[0] for leaf in tree.flatten(x) if leaf is not None)
+
+
+def _mean(name: str) -> Any:
+    return metrics.Mean(name=name)
+
+
+def _fewest(*counts: int | None) -> int | None:
+    known = [c for c in counts if c is not None]
+    return min(known) if known else None
+
+
+def _validates(epoch: int, frequency: Any) -> bool:
+    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
+
+
+def _unlisted(loss: Any) -> Any:
+    return loss
+
+
+def _layer_call() -> Any:
+    from kerata.layers.base import Layer
+
+    return Layer.call
+
+
+def _warn_nothing_trainable(name: str) -> None:
+    errors.warn_once(f"The model {name!r} has no trainable weights: training changes nothing.")
+
+
+def _check_loss(loss: Any) -> None:
+    """Raise at once for a loss that does not exist."""
+    for item in tree.flatten(loss):
+        if isinstance(item, str):
+            losses.get(item)
+
+
+def _check_targets(model: Trainer, source: Source) -> None:
+    """Look at the targets on the host, where a mistake can still be named; a compiled step cannot."""
+    if not isinstance(source, ArraySource) or len(source.batch) < 2 or model._compiled_loss is None:
+        return
+    graph = getattr(model, "_graph", None)
+    if graph is None or tree.is_nested(source.batch[1]) or source.batch[1] is None:
+        return
+    parts = model._compiled_loss._parts or []
+    if len(parts) == 1 and isinstance(parts[0][0], losses.SparseCategoricalCrossentropy):
+        losses.check_labels(source.batch[1], graph.outputs[0].shape[-1])
+
+

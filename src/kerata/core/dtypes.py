@@ -11,7 +11,7 @@ from typing import Any
 
 from kerata import config, errors
 
-__all__ = ["dtype_of", "is_float", "is_int", "result_type", "standardize"]
+__all__ = ["dtype_of", "is_float", "is_int", "limits", "result_type", "standardize"]
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
@@ -110,3 +110,16 @@ def _join(a: str, b: str, floatx: str) -> str:
     if {a, b} == {"bfloat16", "float16"} or (_BITS[a] == _BITS[b] and a != b):
         return "float32" if high == 2 and _BITS[a] == 16 else "float16"
     return a if _BITS[a] > _BITS[b] else b
+
+
+def limits(dtype: Any) -> tuple[Any, Any]:
+    """Return the smallest and largest finite value of a real dtype."""
+    import ml_dtypes
+    import numpy as np
+
+    name = standardize(dtype)
+    if name == "bool":
+        return 0, 1
+    kind = np.dtype(getattr(ml_dtypes, name, name))
+    found: Any = ml_dtypes.finfo(kind) if is_float(name) else ml_dtypes.iinfo(kind)
+    return (float if is_float(name) else int)(found.min), (float if is_float(name) else int)(found.max)

@@ -24,7 +24,7 @@ from kerata.core import dtypes, scopes
 from kerata.core.symbolic import KerasTensor, Operation, any_symbolic, snake_case
 from kerata.core.variable import Variable
 
-__all__ = ["OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "op"]
+__all__ = ["OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "meet", "op"]
 
 Array: TypeAlias = Annotated[Any, "Array"]
 FloatArray: TypeAlias = Annotated[Any, "FloatArray"]
@@ -77,7 +77,7 @@ def _to_float(x: Any) -> Any:
 _SCALARS = (bool, int, float, complex)
 
 
-def _meet(values: list[Any], inexact: bool) -> list[Any]:
+def meet(values: list[Any], inexact: bool) -> list[Any]:
     """Return `values` in their common dtype; Python numbers stay as they are where that changes nothing."""
     values = [v if isinstance(v, _SCALARS) else convert(v) for v in values]
     found = {v.dtype for v in values if not isinstance(v, _SCALARS)}
@@ -202,7 +202,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
             if x is None:
                 continue
             if role == "Arrays":
-                holder[at] = _meet(list(x), False) if isinstance(x, (list, tuple)) else convert(x)
+                holder[at] = meet(list(x), False) if isinstance(x, (list, tuple)) else convert(x)
             else:
                 x = convert(x)
                 holder[at] = _to_float(x) if role == "FloatArray" else x
@@ -212,7 +212,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
                 for n, p in meeting
                 if (p < len(values) and values[p] is not None) or kwargs.get(n) is not None
             ]
-            for (holder, at), value in zip(places, _meet([h[a] for h, a in places], inexact)):
+            for (holder, at), value in zip(places, meet([h[a] for h, a in places], inexact)):
                 holder[at] = value
         way = engine.active().fast_ways.get(name, body)
         return way(*values, **kwargs)

@@ -68,18 +68,31 @@ __all__ = [
     "deserialize", "get", "serialize",
 ]  # fmt: skip
 
-SHORT_NAMES = {
+# What people still write from earlier versions; the short ones in capitals too.
+OLD_NAMES = {
     "bce": "binary_crossentropy", "kld": "kl_divergence", "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error", "mse": "mean_squared_error", "msle": "mean_squared_logarithmic_error",
+    "mape": "mean_absolute_percentage_error", "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error", "kullback_leibler_divergence": "kl_divergence", "logcosh": "log_cosh",
 }  # fmt: skip
+OLD_NAMES |= {old.upper(): name for old, name in OLD_NAMES.items() if len(old) < 5}
 
-_vocabulary = Vocabulary(
-    "loss", __name__, Loss, {**SHORT_NAMES, **{short.upper(): name for short, name in SHORT_NAMES.items()}}
-)
+_vocabulary = Vocabulary("loss", __name__, Loss, OLD_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Return the function that an old name such as `kerata.losses.MSE` means."""
+    if name in OLD_NAMES:
+        return globals()[OLD_NAMES[name]]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def get(identifier: Any) -> Any:
     """Return the loss for a name, a config, a class, a function or a `Loss`; None for None.
+
+    A function's name gives the function, a class's name an instance with default arguments.
+
+    Raises:
+        UnknownName: for a name that is no loss, with the nearest that is.
 
     Example:
         >>> kerata.losses.get("mse") is kerata.losses.mean_squared_error

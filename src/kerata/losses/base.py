@@ -1,4 +1,4 @@
-"""`Loss`: what every loss does around its formula, and the class whose formula is a function."""
+"""`Loss`: what every loss does around its formula, and the classes whose formula is a function."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from kerata import config, errors, ops, tree
-from kerata.core import dtype_policies, registry, scopes
+from kerata.core import dtype_policies, dtypes, scopes
+from kerata.core.configurable import Configurable
 from kerata.core.symbolic import snake_case
 from kerata.losses.reduction import check_reduction, reduce_weighted_values, squeeze_or_expand_to_same_rank
 
-__all__ = ["FunctionLoss", "Loss", "LossFunctionWrapper", "bind", "constructor", "give_constructor", "listed"]
+__all__ = ["FunctionLoss", "Loss", "LossFunctionWrapper", "config_with"]
 
 
-class Loss:
+class Loss(Configurable):
     """The base of losses: `call` gives a value for each sample, and this class weighs, masks and reduces them.
 
     Args:
@@ -28,8 +29,12 @@ class Loss:
         >>> class Squares(kerata.losses.Loss):
         ...     def call(self, y_true, y_pred):
         ...         return kerata.ops.mean(kerata.ops.square(y_pred - y_true), axis=-1)
-        >>> Squares()(y_true, y_pred, sample_weight=weights)
+        >>> Squares()(numpy.zeros((2, 1)), numpy.ones((2, 1)), sample_weight=[1.0, 0.0])
+        0.5
     """
+
+    # Arguments that a config leaves out where they were not given, as Keras's configs do.
+    _unlisted: ClassVar[frozenset[str]] = frozenset({"dtype"})
 
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
@@ -53,13 +58,16 @@ class Loss:
             sample_weight: weights, one a sample, (B,) or (B, 1), or one a value.
         """
         in_mask = scopes.get_mask(y_pred)
-        y_true, y_pred = (
-            tree.map_structure(lambda x: ops.convert_to_tensor(x, dtype=self.dtype), x) for x in (y_true, y_pred)
-        )
+        y_true = tree.map_structure(self._as_target, y_true)
+        y_pred = tree.map_structure(lambda x: ops.convert_to_tensor(x, dtype=self.dtype), y_pred)
         values = self.call(y_true, y_pred)
         masks = [mask for mask in (in_mask, scopes.get_mask(values)) if mask is not None]
         mask = functools.reduce(ops.logical_and, masks) if masks else None
         return reduce_weighted_values(values, sample_weight, mask, self.reduction, self.dtype)
+
+    def _as_target(self, x: Any) -> Any:
+        """Return `x` in a dtype that holds class numbers, which 16 bits do not: bfloat16 takes 257 for 256."""
+        return ops.convert_to_tensor(x, dtype=dtypes.result_type(self.dtype, "float32"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss values, (B,) or (B, …)."""
@@ -67,12 +75,7 @@ class Loss:
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this loss anew."""
-        return {"name": self.name, "reduction": self.reduction}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        """Make a loss from its config."""
-        return cls(**config)
+        return config_with(self, ("name", "reduction"), self._unlisted)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -87,7 +90,7 @@ class LossFunctionWrapper(Loss):
         **kwargs: further arguments of `fn`.
 
     Example:
-        >>> LossFunctionWrapper(kerata.losses.huber, delta=2.0)
+        >>> loss = LossFunctionWrapper(kerata.losses.huber, delta=2.0)
     """
 
     def __init__(
@@ -108,117 +111,29 @@ class LossFunctionWrapper(Loss):
             y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this loss anew."""
-        own = registry.serialize_keras_object(self._fn_kwargs)
-        return {**super().get_config(), "fn": registry.serialize_keras_object(self.fn), **own}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        """Make a loss from its config."""
-        return cls(**(registry.deserialize_keras_object(config) if "fn" in config else config))
-
 
 class FunctionLoss(LossFunctionWrapper):
-    """The base of the classes that stand for one function: a subclass names it in its first line.
+    """The base of the classes that stand for one function: its arguments are attributes too."""
 
-    >>> class Huber(FunctionLoss, fn=huber, name="huber_loss"): ...
-
-    makes the constructor `Huber(delta=1.0, reduction="sum_over_batch_size", name="huber_loss", dtype=None)`: the
-    function's own parameters, then those of every loss.
-    """
-
-    _signature: ClassVar[inspect.Signature]
-    _function: ClassVar[Callable[..., Any]]
-    _unlisted: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(
-        cls,
-        fn: Callable[..., Any] | None = None,
-        name: str | None = None,
-        order: str = "",
-        unlisted: tuple[str, ...] = (),
-        **defaults: Any,
+    def __init__(
+        self, fn: Callable[..., Any], reduction: str | None, name: str | None, dtype: Any, **arguments: Any
     ) -> None:
-        """Make the constructor.
-
-        Args:
-            fn: the function; None in a subclass of a subclass.
-            name: the default name; the function's for None.
-            order: the parameters' names, where their order differs from the usual.
-            unlisted: parameters that Keras leaves out of configs; here they are in where they differ from the default.
-            **defaults: defaults that differ from the function's.
-        """
-        if fn is not None:
-            shared = {"reduction": "sum_over_batch_size", "name": name or fn.__name__, "dtype": None}
-            cls._function, cls._unlisted = staticmethod(fn), unlisted  # type: ignore[assignment]
-            cls._signature = constructor(fn, order, after=shared, **defaults)
-            give_constructor(cls)
-        super().__init_subclass__()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = bind(type(self)._signature, type(self).__name__, self, *args, **kwargs)
-        shared = {key: given.pop(key) for key in ("reduction", "name", "dtype")}
-        super().__init__(type(self)._function, **shared, **given)
-        vars(self).update(given)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this loss anew."""
-        return {**Loss.get_config(self), **listed(self._fn_kwargs, self._signature, self._unlisted)}
+        super().__init__(fn, reduction, name, dtype, **arguments)
+        vars(self).update(arguments)
 
 
-# Constructors from functions ------------------------------------------------------------------------------------
-
-
-def constructor(
-    fn: Callable[..., Any],
-    order: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    **defaults: Any,
-) -> inspect.Signature:
-    """Return the signature of a constructor: `fn`'s parameters but the first two, between `before` and `after`.
+def config_with(item: Configurable, always: tuple[str, ...], unlisted: frozenset[str]) -> dict[str, Any]:
+    """Return the captured arguments, and what stands in every config of the kind.
 
     Args:
-        fn: a function of (y_true, y_pred, …).
-        order: the parameters' names with spaces between, for an order of its own; what it leaves out is dropped.
-        before, after: parameters of every such constructor, with their defaults.
-        **defaults: defaults that differ from `fn`'s.
+        item: the object.
+        always: attributes that belong to every config whose class takes them, given or not.
+        unlisted: arguments that are left out where they have their defaults.
     """
-    own = {name: p.default for name, p in list(inspect.signature(fn).parameters.items())[2:]}
-    found = {**(before or {}), **own, **(after or {}), **defaults}
-    names = order.split() or list(found)
-    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(name, keyword, default=found[name]) for name in names]
-    return inspect.Signature([inspect.Parameter("self", keyword), *parameters])
-
-
-def give_constructor(cls: Any) -> None:
-    """Give `cls` a constructor of its own, which shows its signature to `help` and to editors."""
-    inherited = cls.__init__
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        inherited(self, *args, **kwargs)
-
-    __init__.__signature__ = cls._signature  # type: ignore[attr-defined]
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    cls.__init__ = __init__
-
-
-def bind(signature: inspect.Signature, where: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """Return the arguments by name, with defaults and without `self`."""
-    unknown = [key for key in kwargs if key not in signature.parameters]
-    if unknown:
-        raise errors.InvalidType(
-            "unknown arguments.", where=f"{where}(…)", got=unknown,
-            hint=errors.did_you_mean(unknown[0], [n for n in signature.parameters if n != "self"]),
-        )  # fmt: skip
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    bound.arguments.pop("self")
-    return dict(bound.arguments)
-
-
-def listed(given: dict[str, Any], signature: inspect.Signature, unlisted: tuple[str, ...]) -> dict[str, Any]:
-    """Return `given` for a config: without `unlisted` parameters that have their defaults."""
-    return {k: v for k, v in given.items() if k not in unlisted or v != signature.parameters[k].default}
+    parameters = inspect.signature(type(item)).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    found = Configurable.get_config(item)
+    for name in unlisted & parameters.keys():
+        if getattr(item._captured, name, None) == parameters[name].default:
+            found.pop(name, None)
+    return {**found, **{name: getattr(item, name) for name in always if open_ended or name in parameters}}

@@ -38,6 +38,11 @@ def pair(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
             expected=f"y_true of shape {theirs}, as the model's output", got=f"y_true of shape {ours}",
             hint=_advice(loss, ours, theirs),
         )  # fmt: skip
+    if len(ours) == len(theirs) > 1 and ours[-1] != theirs[-1] and 1 in (ours[-1], theirs[-1]):
+        errors.warn_once(
+            f"loss {loss!r} compares y_true of shape {ours} with y_pred of shape {theirs}: the single column is "
+            "repeated. If that is not meant, give the last layer as many units as the targets have columns."
+        )
     return y_true, y_pred
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from kerata import errors
-from kerata.losses.base import FunctionLoss
+from kerata.losses.base import FunctionLoss, Loss
 from kerata.losses.hinge import categorical_hinge, hinge, squared_hinge
 from kerata.losses.probabilistic import (
     binary_crossentropy,
@@ -33,110 +36,320 @@ __all__ = [
     "MeanSquaredLogarithmicError", "Poisson", "SparseCategoricalCrossentropy", "SquaredHinge", "Tversky",
 ]  # fmt: skip
 
+# Numbers ---------------------------------------------------------------------------------------------------
 
-# Numbers
 
-
-class MeanSquaredError(FunctionLoss, fn=mean_squared_error):
+class MeanSquaredError(FunctionLoss):
     """The mean of squared differences; see `mean_squared_error`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_squared_error, reduction, name, dtype)
 
-class MeanAbsoluteError(FunctionLoss, fn=mean_absolute_error):
+
+class MeanAbsoluteError(FunctionLoss):
     """The mean of absolute differences; see `mean_absolute_error`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_absolute_error, reduction, name, dtype)
 
-class MeanAbsolutePercentageError(FunctionLoss, fn=mean_absolute_percentage_error):
+
+class MeanAbsolutePercentageError(FunctionLoss):
     """The mean of differences in percent of the targets; see `mean_absolute_percentage_error`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_percentage_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_absolute_percentage_error, reduction, name, dtype)
 
-class MeanSquaredLogarithmicError(FunctionLoss, fn=mean_squared_logarithmic_error):
+
+class MeanSquaredLogarithmicError(FunctionLoss):
     """The mean of squared differences of logarithms; see `mean_squared_logarithmic_error`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_logarithmic_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
 
-class Huber(FunctionLoss, fn=huber, name="huber_loss", unlisted=("delta",)):
+
+class Huber(FunctionLoss):
     """Squares near zero, absolute values beyond `delta`; see `huber`."""
 
+    _unlisted = Loss._unlisted | {"delta"}
 
-class LogCosh(FunctionLoss, fn=log_cosh):
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(huber, reduction, name, dtype, delta=delta)
+
+
+class LogCosh(FunctionLoss):
     """The logarithm of the hyperbolic cosine of the difference; see `log_cosh`."""
 
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "log_cosh", dtype: Any = None
+    ) -> None:
+        super().__init__(log_cosh, reduction, name, dtype)
 
-class CosineSimilarity(FunctionLoss, fn=cosine_similarity, unlisted=("axis",)):
+
+class CosineSimilarity(FunctionLoss):
     """Minus the cosine of the angle between target and prediction; see `cosine_similarity`."""
 
+    _unlisted = Loss._unlisted | {"axis"}
 
-# Probabilities
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "cosine_similarity",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
 
 
-class BinaryCrossentropy(FunctionLoss, fn=binary_crossentropy):
+# Probabilities ---------------------------------------------------------------------------------------------
+
+
+class BinaryCrossentropy(FunctionLoss):
     """The cross-entropy of yes-no labels; see `binary_crossentropy`."""
 
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            binary_crossentropy, reduction, name, dtype,
+            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
+        )  # fmt: skip
 
-class BinaryFocalCrossentropy(FunctionLoss, fn=binary_focal_crossentropy):
+
+class BinaryFocalCrossentropy(FunctionLoss):
     """The cross-entropy of yes-no labels, easy samples weighed down; see `binary_focal_crossentropy`."""
 
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            binary_focal_crossentropy, reduction, name, dtype, apply_class_balancing=apply_class_balancing, alpha=alpha, gamma=gamma,
+            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
+        )  # fmt: skip
 
-class CategoricalCrossentropy(FunctionLoss, fn=categorical_crossentropy):
+
+class CategoricalCrossentropy(FunctionLoss):
     """The cross-entropy of one-hot labels; see `categorical_crossentropy`."""
 
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            categorical_crossentropy, reduction, name, dtype,
+            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
+        )  # fmt: skip
 
-class CategoricalFocalCrossentropy(FunctionLoss, fn=categorical_focal_crossentropy):
+
+class CategoricalFocalCrossentropy(FunctionLoss):
     """The cross-entropy of one-hot labels, easy samples weighed down; see `categorical_focal_crossentropy`."""
 
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            categorical_focal_crossentropy, reduction, name, dtype, alpha=alpha, gamma=gamma,
+            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
+        )  # fmt: skip
 
-class SparseCategoricalCrossentropy(
-    FunctionLoss, fn=sparse_categorical_crossentropy, unlisted=("axis",),
-    order="from_logits ignore_class reduction axis name dtype",
-):  # fmt: skip
+
+class SparseCategoricalCrossentropy(FunctionLoss):
     """The cross-entropy of labels that are class numbers; see `sparse_categorical_crossentropy`."""
 
+    _unlisted = Loss._unlisted | {"axis"}
 
-class CategoricalGeneralizedCrossEntropy(FunctionLoss, fn=categorical_generalized_cross_entropy, q=0.5):
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            sparse_categorical_crossentropy, reduction, name, dtype,
+            from_logits=from_logits, ignore_class=ignore_class, axis=axis,
+        )  # fmt: skip
+
+
+class CategoricalGeneralizedCrossEntropy(FunctionLoss):
     """A cross-entropy that forgives wrong labels; see `categorical_generalized_cross_entropy`."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        if not 0 < self.q < 1:  # type: ignore[attr-defined]
-            raise errors.InvalidArgument("`q` is between 0 and 1.", where=f"loss {self.name!r}", got=self.q)  # type: ignore[attr-defined]
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
+        if not 0 < q < 1:
+            raise errors.InvalidArgument("`q` is between 0 and 1.", where=f"loss {self.name!r}", got=q)
 
 
-class KLDivergence(FunctionLoss, fn=kl_divergence):
+class KLDivergence(FunctionLoss):
     """How far one distribution is from another; see `kl_divergence`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "kl_divergence",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(kl_divergence, reduction, name, dtype)
 
-class Poisson(FunctionLoss, fn=poisson):
+
+class Poisson(FunctionLoss):
     """How badly rates explain counts; see `poisson`."""
 
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "poisson", dtype: Any = None
+    ) -> None:
+        super().__init__(poisson, reduction, name, dtype)
 
-# Margins
+
+# Margins ---------------------------------------------------------------------------------------------------
 
 
-class Hinge(FunctionLoss, fn=hinge):
+class Hinge(FunctionLoss):
     """The shortfall from a margin of one; see `hinge`."""
 
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "hinge", dtype: Any = None
+    ) -> None:
+        super().__init__(hinge, reduction, name, dtype)
 
-class SquaredHinge(FunctionLoss, fn=squared_hinge):
+
+class SquaredHinge(FunctionLoss):
     """The squared shortfall from a margin of one; see `squared_hinge`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "squared_hinge",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(squared_hinge, reduction, name, dtype)
 
-class CategoricalHinge(FunctionLoss, fn=categorical_hinge):
+
+class CategoricalHinge(FunctionLoss):
     """The shortfall of the right class's score over the best wrong one; see `categorical_hinge`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_hinge",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(categorical_hinge, reduction, name, dtype)
 
-# Images, embeddings, sequences
+
+# Images, embeddings, sequences -----------------------------------------------------------------------------
 
 
-class Dice(FunctionLoss, fn=dice, order="reduction name axis dtype"):
+class Dice(FunctionLoss):
     """How little two regions overlap; see `dice`."""
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "dice",
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(dice, reduction, name, dtype, axis=axis)
 
-class Tversky(FunctionLoss, fn=tversky, order="alpha beta reduction name axis dtype"):
+
+class Tversky(FunctionLoss):
     """How little two regions overlap, misses and false marks weighed apart; see `tversky`."""
 
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "tversky",
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
-class Circle(FunctionLoss, fn=circle, gamma=80.0, order="gamma margin remove_diagonal reduction name dtype"):
+
+class Circle(FunctionLoss):
     """How badly embeddings of one class keep together; see `circle`."""
 
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "circle",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal
+        )
 
-class CTC(FunctionLoss, fn=ctc):
+
+class CTC(FunctionLoss):
     """Minus the log-likelihood of label sequences under all alignments; see `ctc`."""
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "ctc", dtype: Any = None
+    ) -> None:
+        super().__init__(ctc, reduction, name, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kerata import config, errors, ops
@@ -92,14 +93,14 @@ def categorical_crossentropy(
         [0.6931]
     """
     y_true, y_pred = _rows("categorical_crossentropy", y_true, y_pred, axis)
-    y_true = _smooth(y_true, label_smoothing, y_true.shape[-1])
+    y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
     return ops.categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
 
 
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
-    alpha: float = 0.25,
+    alpha: float | Sequence[float] = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
@@ -107,7 +108,7 @@ def categorical_focal_crossentropy(
 ) -> Any:
     """Return -Σ alpha (1 - p)^gamma y log p over the classes on `axis`: easy samples weigh little.
 
-    Other arguments as in `categorical_crossentropy`.
+    `alpha` is one weight, or one for each class on the last axis. Other arguments as in `categorical_crossentropy`.
 
     Lin et al., "Focal Loss for Dense Object Detection", https://arxiv.org/abs/1708.02002.
 
@@ -116,11 +117,12 @@ def categorical_focal_crossentropy(
         [0.0433]
     """
     y_true, y_pred = _rows("categorical_focal_crossentropy", y_true, y_pred, axis)
-    y_true = _smooth(y_true, label_smoothing, y_true.shape[-1])
+    y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
     p = ops.softmax(y_pred, axis=axis) if from_logits else y_pred
     p = p / ops.sum(p, axis=axis, keepdims=True)
     p = ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
-    return ops.sum(-alpha * ops.power(1.0 - p, gamma) * y_true * ops.log(p), axis=axis)
+    weights = ops.multiply(ops.power(1.0 - p, gamma), alpha)
+    return -ops.sum(weights * y_true * ops.log(p), axis=axis)
 
 
 def sparse_categorical_crossentropy(
@@ -142,10 +144,7 @@ def sparse_categorical_crossentropy(
         >>> kerata.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]])
         [0.6931]
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), as_float(y_pred)
-    check_class_numbers("sparse_categorical_crossentropy", y_true, y_pred, axis)
-    if len(y_true.shape) == len(y_pred.shape):
-        y_true = ops.squeeze(y_true, axis)
+    y_true, y_pred = _numbers("sparse_categorical_crossentropy", y_true, y_pred, axis)
     if ignore_class is None:
         return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
     valid = y_true != ignore_class
@@ -172,11 +171,8 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
         >>> kerata.losses.categorical_generalized_cross_entropy([1], [[0.75, 0.25]], q=0.5)
         [1.0]
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), as_float(y_pred)
-    check_class_numbers("categorical_generalized_cross_entropy", y_true, y_pred)
-    if len(y_true.shape) == len(y_pred.shape):
-        y_true = ops.squeeze(y_true, -1)
-    rows = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    y_true, y_pred = _numbers("categorical_generalized_cross_entropy", y_true, y_pred, -1)
+    rows = ops.one_hot(y_true, y_pred.shape[-1], dtype=y_pred.dtype)
     return (1.0 - ops.power(ops.sum(y_pred * rows, axis=-1), q)) / q
 
 
@@ -212,11 +208,19 @@ def _smooth(y_true: Any, label_smoothing: float, classes: int) -> Any:
     if not label_smoothing:
         return y_true
     if not 0 <= label_smoothing <= 1:
-        raise errors.InvalidArgument("`label_smoothing` is from 0 to 1.", where="losses", got=label_smoothing)
+        raise errors.InvalidArgument("it is from 0 to 1.", where="label_smoothing", got=label_smoothing)
     return y_true * (1.0 - label_smoothing) + label_smoothing / classes
 
 
+def _numbers(loss: str, y_true: Any, y_pred: Any, axis: int) -> tuple[Any, Any]:
+    """Return class numbers, one for each row of scores, and the scores."""
+    y_true, y_pred = ops.cast(y_true, "int32"), as_float(y_pred)
+    check_class_numbers(loss, y_true, y_pred, axis)
+    return (ops.squeeze(y_true, axis) if len(y_true.shape) == len(y_pred.shape) else y_true), y_pred
+
+
 def _rows(loss: str, y_true: Any, y_pred: Any, axis: int) -> tuple[Any, Any]:
+    """Return rows of class probabilities, one for each row of scores, and the scores."""
     y_pred = as_float(y_pred)
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
     check_class_rows(loss, y_true, y_pred, axis)

@@ -79,7 +79,7 @@ def apply_mask(sample_weight: Any, mask: Any, dtype: Any, reduction: str | None)
     kept, weights = squeeze_or_expand_to_same_rank(kept, ops.cast(sample_weight, dtype))
     if len(weights.shape) < len(kept.shape):
         weights = over_leading_axes(weights, kept)
-    return weights * kept
+    return weights * over_leading_axes(kept, weights, "mask")
 
 
 def reduce_values(values: Any, sample_weight: Any = None, reduction: str | None = "sum_over_batch_size") -> Any:

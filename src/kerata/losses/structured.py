@@ -10,6 +10,8 @@ from kerata.losses.checks import as_float, pair
 
 __all__ = ["circle", "ctc", "dice", "tversky"]
 
+_NOTHING = -1e9  # the logarithm of nothing
+
 
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Any:
     """Return 1 - 2 Σ y p / (Σ y + Σ p + ε) over `axis` (all axes for None): how little two regions overlap.
@@ -80,8 +82,9 @@ def circle(
 
     pull = -gamma * (margin + distance) * (margin - distance)
     push = gamma * ops.maximum(1.0 + margin - distance, 0.0) * (1.0 - margin - distance)
-    pulled = ops.logsumexp(ops.where(same, pull, float("-inf")), axis=1)
-    pushed = ops.logsumexp(ops.where(others, push, float("-inf")), axis=1)
+    # A sample alone in its class (or with no other class) loses nothing; -inf would make its gradient NaN.
+    pulled = ops.logsumexp(ops.where(same, pull, _NOTHING), axis=1)
+    pushed = ops.logsumexp(ops.where(others, push, _NOTHING), axis=1)
     loss = ops.softplus(pulled + pushed)
     scopes.set_mask(loss, loss > 0)
     return loss

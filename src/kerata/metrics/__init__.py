@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerata import losses
 from kerata.core.registry import Vocabulary
 from kerata.losses import (
     binary_crossentropy,
@@ -95,18 +96,28 @@ __all__ = [
     "deserialize", "get", "serialize",
 ]  # fmt: skip
 
-SHORT_NAMES = {
+# What people still write from earlier versions; here they mean the metric with state.
+_SHORT_NAMES = {
     "bce": "BinaryCrossentropy", "mae": "MeanAbsoluteError", "mape": "MeanAbsolutePercentageError",
     "mse": "MeanSquaredError", "msle": "MeanSquaredLogarithmicError",
 }  # fmt: skip
+_SHORT_NAMES |= {short.upper(): name for short, name in _SHORT_NAMES.items()}
 
-_vocabulary = Vocabulary(
-    "metric", __name__, Metric, {**SHORT_NAMES, **{short.upper(): name for short, name in SHORT_NAMES.items()}}
-)
+_vocabulary = Vocabulary("metric", __name__, Metric, {**_SHORT_NAMES, "acc": "Accuracy"})
+
+
+def __getattr__(name: str) -> Any:
+    """Return the function that an old name such as `kerata.metrics.MSE` means."""
+    if name in losses.OLD_NAMES:
+        return getattr(losses, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def get(identifier: Any) -> Any:
     """Return the metric for a name, a config, a class, a function or a `Metric`; None for None.
+
+    Raises:
+        UnknownName: for a name that is no metric, with the nearest that is.
 
     Example:
         >>> kerata.metrics.get("mse").name

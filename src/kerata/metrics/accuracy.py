@@ -134,28 +134,66 @@ def _check_rows(metric: str, y_true: Any, y_pred: Any, sparse: str) -> None:
         )  # fmt: skip
 
 
-class Accuracy(FunctionMetric, fn=accuracy, direction="up"):
+class Accuracy(FunctionMetric):
     """The share of predictions that equal the targets; see `accuracy`."""
 
+    _direction = "up"
 
-class BinaryAccuracy(FunctionMetric, fn=binary_accuracy, direction="up"):
+    def __init__(self, name: str | None = "accuracy", dtype: Any = None) -> None:
+        super().__init__(accuracy, name, dtype)
+
+
+class BinaryAccuracy(FunctionMetric):
     """The share of right answers to yes-no questions; see `binary_accuracy`."""
 
+    _direction = "up"
 
-class CategoricalAccuracy(FunctionMetric, fn=categorical_accuracy, direction="up"):
+    def __init__(
+        self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
+    ) -> None:
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+
+
+class CategoricalAccuracy(FunctionMetric):
     """The share of right classes, for one-hot labels; see `categorical_accuracy`."""
 
+    _direction = "up"
 
-class SparseCategoricalAccuracy(FunctionMetric, fn=sparse_categorical_accuracy, direction="up"):
+    def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(categorical_accuracy, name, dtype)
+
+
+class SparseCategoricalAccuracy(FunctionMetric):
     """The share of right classes, for labels that are class numbers; see `sparse_categorical_accuracy`."""
 
+    _direction = "up"
 
-class TopKCategoricalAccuracy(FunctionMetric, fn=top_k_categorical_accuracy, direction="up", order="k name dtype"):
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(sparse_categorical_accuracy, name, dtype)
+
+
+class TopKCategoricalAccuracy(FunctionMetric):
     """The share of samples whose class is among the k best scores; see `top_k_categorical_accuracy`."""
 
+    _direction = "up"
 
-class SparseTopKCategoricalAccuracy(
-    FunctionMetric, fn=sparse_top_k_categorical_accuracy, direction="up", order="k name dtype from_sorted_ids",
-    unlisted=("from_sorted_ids",),
-):  # fmt: skip
+    def __init__(
+        self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
+    ) -> None:
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+
+
+class SparseTopKCategoricalAccuracy(FunctionMetric):
     """The share of samples whose class number is among the k best scores."""
+
+    _direction = "up"
+    _unlisted = frozenset({"from_sorted_ids"})
+
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)

@@ -44,6 +44,7 @@ class AUC(Counting):
     """
 
     _direction = "up"
+    _unlisted = frozenset({"thresholds"})
 
     def __init__(
         self,
@@ -144,11 +145,5 @@ class AUC(Counting):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this metric anew."""
-        own = {
-            "num_thresholds": self.num_thresholds, "curve": self.curve, "summation_method": self.summation_method,
-            "multi_label": self.multi_label, "num_labels": self.num_labels, "label_weights": self.label_weights,
-            "from_logits": self._from_logits,
-        }  # fmt: skip
-        if self._own_thresholds is not None:
-            own["thresholds"] = self._own_thresholds
+        own = {} if self._own_thresholds is None else {"thresholds": self._own_thresholds}
         return {**super().get_config(), **own}

@@ -20,24 +20,49 @@ __all__ = [
 # Numbers
 
 
-class MeanSquaredError(FunctionMetric, fn=losses.mean_squared_error, direction="down"):
+class MeanSquaredError(FunctionMetric):
     """The mean of squared differences."""
 
+    _direction = "down"
 
-class MeanAbsoluteError(FunctionMetric, fn=losses.mean_absolute_error, direction="down"):
+    def __init__(self, name: str | None = "mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_squared_error, name, dtype)
+
+
+class MeanAbsoluteError(FunctionMetric):
     """The mean of absolute differences."""
 
+    _direction = "down"
 
-class MeanAbsolutePercentageError(FunctionMetric, fn=losses.mean_absolute_percentage_error, direction="down"):
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_absolute_error, name, dtype)
+
+
+class MeanAbsolutePercentageError(FunctionMetric):
     """The mean of absolute differences in percent of the targets."""
 
+    _direction = "down"
 
-class MeanSquaredLogarithmicError(FunctionMetric, fn=losses.mean_squared_logarithmic_error, direction="down"):
+    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_absolute_percentage_error, name, dtype)
+
+
+class MeanSquaredLogarithmicError(FunctionMetric):
     """The mean of squared differences of logarithms."""
 
+    _direction = "down"
 
-class LogCoshError(FunctionMetric, fn=losses.log_cosh, name="logcosh", direction="down"):
+    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
+
+
+class LogCoshError(FunctionMetric):
     """The mean of log(cosh(difference))."""
+
+    _direction = "down"
+
+    def __init__(self, name: str | None = "logcosh", dtype: Any = None) -> None:
+        super().__init__(losses.log_cosh, name, dtype)
 
 
 class RootMeanSquaredError(Mean):
@@ -71,8 +96,14 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return -losses.cosine_similarity(y_true, y_pred, axis)
 
 
-class CosineSimilarity(FunctionMetric, fn=cosine_similarity, direction="up", unlisted=("axis",)):
+class CosineSimilarity(FunctionMetric):
     """The mean cosine of the angle between target and prediction; 1 means the same direction."""
+
+    _direction = "up"
+    _unlisted = frozenset({"axis"})
+
+    def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(cosine_similarity, name, dtype, axis=axis)
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
@@ -113,52 +144,121 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return ops.mean(2.0 * covariance / (spread + config.epsilon()), axis=axis)
 
 
-class PearsonCorrelation(FunctionMetric, fn=pearson_correlation, direction="up"):
+class PearsonCorrelation(FunctionMetric):
     """The mean over samples of Pearson's correlation; see `pearson_correlation`."""
 
+    _direction = "up"
 
-class ConcordanceCorrelation(FunctionMetric, fn=concordance_correlation, direction="up"):
+    def __init__(self, name: str | None = "pearson_correlation", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(pearson_correlation, name, dtype, axis=axis)
+
+
+class ConcordanceCorrelation(FunctionMetric):
     """The mean over samples of Lin's concordance; see `concordance_correlation`."""
+
+    _direction = "up"
+
+    def __init__(
+        self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1
+    ) -> None:
+        super().__init__(concordance_correlation, name, dtype, axis=axis)
 
 
 # Probabilities
 
 
-class KLDivergence(FunctionMetric, fn=losses.kl_divergence):
+class KLDivergence(FunctionMetric):
     """The mean divergence of predicted from true distributions."""
 
+    def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
+        super().__init__(losses.kl_divergence, name, dtype)
 
-class Poisson(FunctionMetric, fn=losses.poisson):
+
+class Poisson(FunctionMetric):
     """The mean Poisson loss of predicted rates."""
 
+    def __init__(self, name: str | None = "poisson", dtype: Any = None) -> None:
+        super().__init__(losses.poisson, name, dtype)
 
-class BinaryCrossentropy(
-    FunctionMetric, fn=losses.binary_crossentropy, direction="down", label_smoothing=0,
-    order="name dtype from_logits label_smoothing",
-):  # fmt: skip
+
+class BinaryCrossentropy(FunctionMetric):
     """The mean cross-entropy of yes-no labels."""
 
+    _direction = "down"
 
-class CategoricalCrossentropy(
-    FunctionMetric, fn=losses.categorical_crossentropy, direction="down", label_smoothing=0
-):
+    def __init__(
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+    ) -> None:
+        super().__init__(
+            losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
+        )
+
+
+class CategoricalCrossentropy(FunctionMetric):
     """The mean cross-entropy of one-hot labels."""
 
+    _direction = "down"
 
-class SparseCategoricalCrossentropy(FunctionMetric, fn=losses.sparse_categorical_crossentropy, direction="down"):
+    def __init__(
+        self,
+        name: str | None = "categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(
+            losses.categorical_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis
+        )
+
+
+class SparseCategoricalCrossentropy(FunctionMetric):
     """The mean cross-entropy of labels that are class numbers."""
+
+    _direction = "down"
+
+    def __init__(
+        self,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(
+            losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis
+        )
 
 
 # Margins
 
 
-class Hinge(FunctionMetric, fn=losses.hinge, direction="down"):
+class Hinge(FunctionMetric):
     """The mean shortfall from a margin of one."""
 
+    _direction = "down"
 
-class SquaredHinge(FunctionMetric, fn=losses.squared_hinge, direction="down"):
+    def __init__(self, name: str | None = "hinge", dtype: Any = None) -> None:
+        super().__init__(losses.hinge, name, dtype)
+
+
+class SquaredHinge(FunctionMetric):
     """The mean squared shortfall from a margin of one."""
 
+    _direction = "down"
 
-class CategoricalHinge(FunctionMetric, fn=losses.categorical_hinge, direction="down"):
+    def __init__(self, name: str | None = "squared_hinge", dtype: Any = None) -> None:
+        super().__init__(losses.squared_hinge, name, dtype)
+
+
+class CategoricalHinge(FunctionMetric):
     """The mean shortfall of the right class's score over the best wrong one."""
+
+    _direction = "down"
+
+    def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None) -> None:
+        super().__init__(losses.categorical_hinge, name, dtype)

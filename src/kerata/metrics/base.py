@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from kerata import config, engine, errors
 from kerata.core import dtype_policies, scopes
+from kerata.core.configurable import Configurable
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope
 from kerata.core.symbolic import snake_case
 from kerata.core.tracking import Stateful, unique
 from kerata.core.variable import Variable
+from kerata.losses.base import config_with
 
 __all__ = ["Metric"]
 
 
-class Metric(Stateful):
+class Metric(Configurable, Stateful):
     """The base of metrics: `update_state` takes a batch in, `result` tells the number so far.
 
     Args:
@@ -36,7 +38,10 @@ class Metric(Stateful):
         ...         return self.value
     """
 
-    _direction: str | None = None  # "up" where more is better, "down" where less is; callbacks ask
+    # "up" where more is better, "down" where less is; callbacks ask.
+    _direction: str | None = None
+    # Arguments that a config leaves out where they have their defaults, as Keras's configs do.
+    _unlisted: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []
@@ -61,8 +66,8 @@ class Metric(Stateful):
         self._check_super_called()
         with scopes.name_scope(self.name.replace("/", ">")):
             variable = Variable(
-                initializer or _zeros, shape=tuple(shape), dtype=dtype, trainable=False, aggregation=aggregation,
-                synchronization="on_read", name=name,
+                initializer or _zeros, shape=tuple(shape), dtype=dtype, trainable=False, autocast=False,
+                aggregation=aggregation, synchronization="on_read", name=name,
             )  # fmt: skip
         self._variables.append(variable)
         return variable
@@ -121,16 +126,9 @@ class Metric(Stateful):
             )  # fmt: skip
         return StateScope(zip(own, map(convert, values)))
 
-    # Config -----------------------------------------------------------------------------------------------------
-
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this metric anew."""
-        return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Metric:
-        """Make a metric from its config."""
-        return cls(**config)
+        return config_with(self, ("name", "dtype"), self._unlisted)
 
     def _check_super_called(self) -> None:
         if "_variables" not in vars(self):

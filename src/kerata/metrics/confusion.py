@@ -223,8 +223,7 @@ class _Share(Counting):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this metric anew."""
-        own = {"thresholds": self.init_thresholds, "top_k": self.top_k, "class_id": self.class_id}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
 class Precision(_Share):
@@ -269,7 +268,7 @@ class _BestUnder(Counting):
             raise errors.InvalidArgument(f"`{what}` is between 0 and 1.", where=self.name, got=value)
         if num_thresholds <= 0:
             raise errors.InvalidArgument("`num_thresholds` is positive.", where=self.name, got=num_thresholds)
-        self._value_name, self.value, self.num_thresholds, self.class_id = what, value, num_thresholds, class_id
+        self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         setattr(self, what, value)
         self.thresholds = [0.5] if num_thresholds == 1 else [i / (num_thresholds - 1) for i in range(num_thresholds)]
         self._add_counts(*OUTCOMES)
@@ -283,10 +282,6 @@ class _BestUnder(Counting):
         wanted, constrained = getattr(self, self._wanted)(), getattr(self, self._constrained)()
         return ops.max(ops.where(constrained >= self.value, wanted, 0.0))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        own = {"num_thresholds": self.num_thresholds, "class_id": self.class_id, self._value_name: self.value}
-        return {**super().get_config(), **own}
 
 
 class SensitivityAtSpecificity(_BestUnder):

@@ -91,19 +91,9 @@ class IoU(Metric):
         shares = ops.where(occurred, both / (either + config.epsilon()), 0.0)
         return ops.sum(shares) / (ops.sum(ops.cast(occurred, "float32")) + config.epsilon())
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
-        config = {**super().get_config(), **{name: getattr(self, name) for name in names}}
-        return {name: value for name, value in config.items() if name not in self._fixed}
-
-    _fixed: tuple[str, ...] = ()  # what a subclass decides for itself
-
 
 class BinaryIoU(IoU):
     """`IoU` of two classes, told apart by a threshold on scores."""
-
-    _fixed = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
 
     def __init__(
         self,
@@ -119,15 +109,9 @@ class BinaryIoU(IoU):
         """Add a batch to the matrix of true and predicted classes."""
         super().update_state(y_true, ops.convert_to_tensor(y_pred, dtype="float32") >= self.threshold, sample_weight)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        return {**super().get_config(), "threshold": self.threshold}
-
 
 class MeanIoU(IoU):
     """`IoU` over all classes."""
-
-    _fixed = ("target_class_ids",)
 
     def __init__(
         self,
@@ -147,8 +131,6 @@ class MeanIoU(IoU):
 class OneHotIoU(IoU):
     """`IoU` for one-hot labels."""
 
-    _fixed = ("sparse_y_true",)
-
     def __init__(
         self,
         num_classes: int,
@@ -164,8 +146,6 @@ class OneHotIoU(IoU):
 
 class OneHotMeanIoU(MeanIoU):
     """`IoU` over all classes for one-hot labels."""
-
-    _fixed = ("sparse_y_true", "target_class_ids")
 
     def __init__(
         self,

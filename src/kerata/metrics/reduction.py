@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from kerata import ops
-from kerata.core import registry, scopes
-from kerata.losses.base import bind, constructor, give_constructor, listed
+from kerata.core import scopes
 from kerata.losses.reduction import apply_mask, over_leading_axes, squeeze_or_expand_to_same_rank
 from kerata.metrics.base import Metric
 
@@ -23,6 +21,8 @@ def per_sample(values: Any, sample_weight: Any, reduce: Callable[..., Any], dtyp
     if weights is not None:
         weights = ops.convert_to_tensor(weights, dtype=dtype)
         weights = apply_mask(weights, mask, dtype, "sum")
+        if not values.shape:  # one value for the whole batch counts for each of its samples
+            values = ops.broadcast_to(values, weights.shape)
         values, weights = squeeze_or_expand_to_same_rank(values, weights)
         rank = len(weights.shape)
         if len(values.shape) > rank:
@@ -105,7 +105,7 @@ class MeanMetricWrapper(Mean):
         super().__init__(name=name, dtype=dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
-        if (getattr(fn, "__module__", None) or "").startswith("kerata.losses"):
+        if self._direction is None and (getattr(fn, "__module__", None) or "").startswith("kerata.losses"):
             self._direction = "down"
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
@@ -114,62 +114,10 @@ class MeanMetricWrapper(Mean):
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
         super().update_state(values, apply_mask(sample_weight, mask, self.dtype, "sum"))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        own = registry.serialize_keras_object(self._fn_kwargs)
-        return {**super().get_config(), "fn": registry.serialize_keras_object(self._fn), **own}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Metric:
-        """Make a metric from its config."""
-        return cls(**(registry.deserialize_keras_object(config) if "fn" in config else config))
-
 
 class FunctionMetric(MeanMetricWrapper):
-    """The base of the classes that average one function: a subclass names it in its first line.
+    """The base of the classes that average one function: its arguments are attributes too."""
 
-    >>> class BinaryAccuracy(FunctionMetric, fn=binary_accuracy, direction="up"): ...
-
-    makes the constructor `BinaryAccuracy(name="binary_accuracy", dtype=None, threshold=0.5)`.
-    """
-
-    _signature: ClassVar[inspect.Signature]
-    _function: ClassVar[Callable[..., Any]]
-    _unlisted: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(
-        cls,
-        fn: Callable[..., Any] | None = None,
-        name: str | None = None,
-        order: str = "",
-        direction: str | None = None,
-        unlisted: tuple[str, ...] = (),
-        **defaults: Any,
-    ) -> None:
-        """Make the constructor.
-
-        Args:
-            fn: the function; None in a subclass of a subclass.
-            name: the default name; the function's for None.
-            order: the parameters' names, where their order differs from the usual or some are left out.
-            direction: "up" where more is better, "down" where less is.
-            unlisted: parameters that are in a config only where they differ from the default, as in Keras or nearly.
-            **defaults: defaults that differ from the function's.
-        """
-        if fn is not None:
-            shared = {"name": name or fn.__name__, "dtype": None}
-            cls._function, cls._unlisted = staticmethod(fn), unlisted  # type: ignore[assignment]
-            cls._direction = direction
-            cls._signature = constructor(fn, order, before=shared, **defaults)
-            give_constructor(cls)
-        super().__init_subclass__()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = bind(type(self)._signature, type(self).__name__, self, *args, **kwargs)
-        super().__init__(type(self)._function, given.pop("name"), given.pop("dtype"), **given)
-        self._direction = type(self)._direction
-        vars(self).update(given)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        return {**Metric.get_config(self), **listed(self._fn_kwargs, self._signature, self._unlisted)}
+    def __init__(self, fn: Callable[..., Any], name: str | None, dtype: Any, **arguments: Any) -> None:
+        super().__init__(fn, name, dtype, **arguments)
+        vars(self).update(arguments)

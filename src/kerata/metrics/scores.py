@@ -99,10 +99,6 @@ class FBetaScore(Metric):
             return ops.sum(score * frequency)
         return score if self.average is None else ops.mean(score)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        return {**super().get_config(), "average": self.average, "beta": self.beta, "threshold": self.threshold}
-
 
 class F1Score(FBetaScore):
     """2 · precision · recall / (precision + recall); arguments as in `FBetaScore`.
@@ -122,12 +118,6 @@ class F1Score(FBetaScore):
         dtype: Any = None,
     ) -> None:
         super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        config = super().get_config()
-        del config["beta"]
-        return config
 
 
 class R2Score(Metric):
@@ -206,8 +196,3 @@ class R2Score(Metric):
         spare = self.num_samples - 1.0 - self.num_regressors
         adjusted = 1.0 - (1.0 - score) * (self.num_samples - 1.0) / ops.where(spare > 0, spare, 1.0)
         return ops.where(spare > 0, adjusted, score)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments to make this metric anew."""
-        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
-        return {**super().get_config(), **own}

@@ -1,11 +1,8 @@
-"""Helpers around models and data, as in `keras.utils`."""
+"""Helpers around models and data, as in `keras.utils`; each is loaded when it is first used.
 
-from kerata.data.download import get_file
-from kerata.utils.arrays import (
-    normalize,
-    pack_x_y_sample_weight,
-    to_categorical,
-    unpack_x_y_sample_weight,
-)
+The public names stand in `__init__.pyi`.
+"""
 
-__all__ = ["get_file", "normalize", "pack_x_y_sample_weight", "to_categorical", "unpack_x_y_sample_weight"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Small helpers around arrays: one-hot labels, unit length, and the tuples that `fit` takes.
+"""Small helpers around arrays: one-hot labels, unit length, equal lengths, and the tuples that `fit` takes.
 
 NumPy in, NumPy out. Arrays of the engine are handed on to `kerata.ops`. No training and no files here.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from kerata import errors
 
-__all__ = ["normalize", "pack_x_y_sample_weight", "to_categorical", "unpack_x_y_sample_weight"]
+__all__ = ["normalize", "pack_x_y_sample_weight", "pad_sequences", "to_categorical", "unpack_x_y_sample_weight"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Any:
@@ -73,6 +73,64 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     unit = x / np.where(norm == 0, 1, norm)
     return unit[np.newaxis] if unit.ndim == 1 else unit
+
+
+def pad_sequences(
+    sequences: Any,
+    maxlen: int | None = None,
+    dtype: Any = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: Any = 0.0,
+) -> np.ndarray:
+    """Return sequences of different lengths as one array, filled up with `value`.
+
+    Args:
+        sequences: B sequences, each of shape (T_i, ...).
+        maxlen: the length T of all; the longest one's where not given.
+        dtype: of the result; `object` for strings of any length.
+        padding: fill up before ("pre") or after ("post") the values.
+        truncating: drop what is too much at the beginning ("pre") or at the end ("post").
+        value: what to fill up with.
+
+    Returns:
+        A NumPy array (B, T, ...).
+
+    Raises:
+        InvalidArgument: an element is no sequence, their inner shapes differ, or a string is to fill up numbers.
+
+    Example:
+        >>> kerata.utils.pad_sequences([[1], [2, 3, 4]], maxlen=2)
+        array([[0, 1],
+               [3, 4]], dtype=int32)
+    """
+    for name, given in (("padding", padding), ("truncating", truncating)):
+        if given not in ("pre", "post"):
+            raise errors.UnknownName(name, given, ("pre", "post"), where="pad_sequences")
+    if isinstance(value, str) and np.dtype(dtype).kind not in "OSU":
+        raise errors.InvalidArgument(
+            "a string cannot fill up numbers.", where="pad_sequences", got=f"value={value!r}, dtype={dtype}",
+            hint="pass dtype=object for strings",
+        )  # fmt: skip
+    if not (hasattr(sequences, "__len__") and all(hasattr(sequence, "__len__") for sequence in sequences)):
+        raise errors.InvalidArgument("these are no sequences.", where="pad_sequences", expected="a list of lists")
+    if maxlen is None:
+        maxlen = max(map(len, sequences), default=0)
+    inner = next((np.asarray(sequence).shape[1:] for sequence in sequences if len(sequence)), ())
+    padded = np.full((len(sequences), maxlen, *inner), value, dtype=dtype)
+    for i, sequence in enumerate(sequences):
+        kept = sequence[max(len(sequence) - maxlen, 0) :] if truncating == "pre" else sequence[:maxlen]
+        if not len(kept):
+            continue
+        kept = np.asarray(kept, dtype=dtype)
+        if kept.shape[1:] != inner:
+            raise errors.ShapeMismatch(
+                "the sequences' elements have different shapes.", where=f"pad_sequences, sequence {i}",
+                expected=inner, got=kept.shape[1:],
+            )  # fmt: skip
+        start = maxlen - len(kept) if padding == "pre" else 0
+        padded[i, start : start + len(kept)] = kept
+    return padded
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:

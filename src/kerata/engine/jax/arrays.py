@@ -13,7 +13,7 @@ import numpy as np
 from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "rows",
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "reduce_at", "lu_factor", "rows",
     "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
@@ -70,3 +70,11 @@ def dynamic_set(x: Array, start: Sequence[Any], values: Array) -> Array:
 def top_k(x: Array, k: int) -> tuple[Array, Array]:
     values, indices = jax.lax.top_k(x, k)
     return values, indices
+
+
+def reduce_at(x: Array, index: Any, values: Array, reduction: str) -> Array:
+    return getattr(x.at[index], {"mul": "multiply"}.get(reduction, reduction))(values)
+
+
+def lu_factor(x: Array) -> tuple[Array, Array]:
+    return jax.scipy.linalg.lu_factor(x)

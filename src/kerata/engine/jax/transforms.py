@@ -12,7 +12,7 @@ from jax import lax
 from kerata.engine.protocol import Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "vmap", "scan",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
     "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient", "stop_gradient",
     "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -33,6 +33,10 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
     return jax.jit(function, donate_argnums=donate)
+
+
+def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:
+    return jax.jvp(function, primals, tangents, has_aux=has_aux)
 
 
 def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]:

@@ -1,0 +1,71 @@
+"""The command line: `python -m benchmarks --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import harness, report
+from benchmarks.contenders import CONTENDERS, versions
+from benchmarks.workloads import WORKLOADS
+
+HERE = Path(__file__).parent
+
+
+def options(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time kerata beside other frameworks.")
+    parser.add_argument("--quick", action="store_true", help="3 turns on 4,096 images; writes no file unless told")
+    parser.add_argument("--repeats", type=int, help="turns after the warm-up (5)")
+    parser.add_argument("--samples", type=int, help="training images of an epoch (60,000)")
+    parser.add_argument("--workload", nargs="+", choices=[row.name for row in WORKLOADS], help="only these")
+    parser.add_argument("--contender", nargs="+", choices=[row.name for row in CONTENDERS], help="only these")
+    parser.add_argument("--json", type=Path, help="where to write the numbers (benchmarks/results.json)")
+    parser.add_argument("--markdown", type=Path, help="where to write the tables (benchmarks/results.md)")
+    chosen = parser.parse_args(arguments)
+    chosen.repeats = chosen.repeats or (3 if chosen.quick else 5)
+    chosen.samples = chosen.samples or (4096 if chosen.quick else 60_000)
+    if not chosen.quick:
+        chosen.json = chosen.json or HERE / "results.json"
+        chosen.markdown = chosen.markdown or HERE / "results.md"
+    return chosen
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    chosen = options(arguments)
+    contenders = tuple(row for row in CONTENDERS if not chosen.contender or row.name in chosen.contender)
+    workloads = [row for row in WORKLOADS if not chosen.workload or row.name in chosen.workload]
+    settings = harness.Settings(chosen.repeats, chosen.samples, min(10_000, chosen.samples))
+    machine, packages = report.machine(), versions(contenders)
+    if machine["load_average"] > 0.25 * machine["cores"]:
+        say(f"The machine is busy (load average {machine['load_average']}): the times will say little.")
+
+    measured = []
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        for workload in workloads:
+            measured.append((workload, harness.run(workload, contenders, settings, Path(folder), say)))
+            # Written after each workload, so that an interrupted hour is not lost.
+            table = report.as_markdown(measured, settings, machine, packages)
+            numbers = report.as_json(measured, settings, machine, packages)
+            _write(chosen.markdown, table)
+            _write(chosen.json, json.dumps(numbers, indent=2) + "\n")
+    print(table)
+    return int(any(result.note.startswith("failed") for _, results in measured for result in results))
+
+
+def _write(file: Path | None, text: str) -> None:
+    if file:
+        temporary = file.with_name(file.name + ".part")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

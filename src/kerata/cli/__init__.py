@@ -1,0 +1,58 @@
+"""The command `kerata`: `run` a script written for Keras, `info` about this machine and installation.
+
+Each subcommand is a file of its own that is loaded when it is called: `kerata --help` loads no engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from kerata import __version__
+
+__all__ = ["main"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="kerata", description="Deep learning the Keras way.", allow_abbrev=False
+    )
+    top.add_argument("--version", action="version", version=f"kerata {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="command", required=True)
+
+    run = commands.add_parser(
+        "run",
+        help="run a Python program written for Keras or tf.keras",
+        description="Run a Python program as python does, with `keras` and `tensorflow.keras` being kerata.",
+        usage="kerata run [-h] (script.py | -m module) [argument ...]",
+        epilog="KERATA_INTERNAL_FRAMES=1 shows kerata's own frames in tracebacks.",
+    )
+    run.add_argument("-m", dest="module", action="store_true", help="the program is a module or package")
+    run.add_argument("program", help="path of a script, of a folder or zip file with a __main__.py, or a module")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program finds in sys.argv[1:]")
+
+    info = commands.add_parser(
+        "info",
+        help="show engine, devices, versions and folders",
+        description="Show the engine in use, its devices, versions, folders and settings.",
+    )
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what `arguments` (those of the process without) say, and return the exit status.
+
+    Example:
+        >>> kerata.cli.main(["info"])
+    """
+    chosen = parser().parse_args(arguments)
+    if chosen.command == "run":
+        from kerata.cli.run import run_module, run_script
+
+        run = run_module if chosen.module else run_script
+        return run(chosen.program, chosen.arguments)
+    from kerata.cli.info import show
+
+    return show(as_json=chosen.json)

@@ -1,0 +1,27 @@
+"""The one place where NumPy's arrays live: "cpu:0"."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+from kerata import errors, tree
+from kerata.engine.numpy.arrays import as_array
+from kerata.engine.protocol import Tree
+
+__all__ = ["names", "scope", "put"]
+
+
+def names(kind: str | None = None) -> list[str]:
+    return ["cpu:0"] if kind in (None, "cpu") else []
+
+
+def scope(name: str) -> AbstractContextManager[Any]:
+    if name.lower() not in ("cpu", "cpu:0"):
+        raise errors.InvalidArgument("there is no such device.", where="device", expected=names(), got=name)
+    return contextlib.nullcontext()
+
+
+def put(x: Tree) -> Tree:
+    return tree.map_structure(as_array, x)

@@ -1,0 +1,93 @@
+"""Convolution and pooling as their formulas: a sum, or a maximum, over the cells of the window."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerata.engine.numpy.values import on_arrays
+from kerata.engine.protocol import Array, Pairs
+
+__all__ = ["conv", "conv_transpose", "max_pool", "sum_pool"]
+
+
+@on_arrays
+def conv(
+    x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
+) -> Array:
+    return _conv(x, kernel, strides, padding, dilation, groups)
+
+
+@on_arrays
+def conv_transpose(x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Array:
+    spatial = tuple(range(kernel.ndim - 2))
+    flipped = np.flip(kernel, spatial).swapaxes(-1, -2)
+    return _conv(_spread(x, strides), flipped, (1,) * len(spatial), padding, dilation, 1)
+
+
+@on_arrays
+def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    ones = (1,) * len(window)
+    moved = (cells for _, cells in _window_cells(_padded(x, padding, lowest), window, strides, ones))
+    return functools.reduce(np.maximum, moved)
+
+
+@on_arrays
+def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    ones = (1,) * len(window)
+    return sum(cells for _, cells in _window_cells(_padded(x, padding, 0), window, strides, ones))
+
+
+def _conv(
+    x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
+) -> Array:
+    """Return y[b, s, f] = sum over w, c of x[b, s * stride + w * dilation, c] * kernel[w, c, f]."""
+    *window, channels, filters = kernel.shape
+    y: Any = 0
+    for w, cells in _window_cells(_padded(x, padding, 0), window, strides, dilation):
+        if groups == 1:
+            y = y + cells @ kernel[w]
+        else:
+            own_cells = cells.reshape(*cells.shape[:-1], groups, channels)
+            own_kernel = kernel[w].reshape(channels, groups, filters // groups)
+            each = np.einsum("...gc,cgf->...gf", own_cells, own_kernel)
+            y = y + each.reshape(*each.shape[:-2], filters)
+    return y
+
+
+def _window_cells(
+    x: Array, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """Yield each place in the window, and the cells of x (B, *S, C) that it meets as the window moves."""
+    sizes = [
+        (size - (cells - 1) * gap - 1) // stride + 1
+        for size, cells, stride, gap in zip(x.shape[1:-1], window, strides, dilation)
+    ]
+    for w in np.ndindex(*window):
+        met = [
+            slice(i * gap, i * gap + max(size - 1, 0) * stride + min(size, 1), stride)
+            for i, gap, size, stride in zip(w, dilation, sizes, strides)
+        ]
+        yield w, x[:, *met]
+
+
+def _padded(x: Array, padding: Pairs, value: float) -> Array:
+    """Return x (B, *S, C) with cells added around it; a negative count takes cells away."""
+    added = [(max(before, 0), max(after, 0)) for before, after in padding]
+    x = np.pad(x, [(0, 0), *added, (0, 0)], constant_values=value)
+    sizes = x.shape[1:-1]
+    kept = [slice(max(-before, 0), size - max(-after, 0)) for (before, after), size in zip(padding, sizes)]
+    return x[:, *kept]
+
+
+def _spread(x: Array, strides: Sequence[int]) -> Array:
+    """Return x (B, *S, C) with `stride - 1` zeros between its cells."""
+    batch, *sizes, channels = x.shape
+    wide = [max((size - 1) * stride + 1, 0) for size, stride in zip(sizes, strides)]
+    y = np.zeros((batch, *wide, channels), x.dtype)
+    y[:, *(slice(None, None, stride) for stride in strides)] = x
+    return y

@@ -1,0 +1,173 @@
+"""Transforms as plain Python: loops that loop, and shapes by running the function on zeros. No gradients."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from kerata import errors, tree
+from kerata.engine.numpy.arrays import as_array, is_traced, numpy
+from kerata.engine.numpy.values import Array, Placeholder
+from kerata.engine.protocol import Spec, Tree
+
+__all__ = [
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "vmap", "scan",
+    "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
+    "stop_gradient", "concrete", "block_until_ready",
+]  # fmt: skip
+
+# Rich in divisors, so that an unknown dimension can be split and strided; small: zeros are computed with.
+unknown_sizes = (24, 48)
+differentiable = False
+compiled = False
+
+
+def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
+    def zeros(x: Any) -> Any:
+        return np.zeros(x.shape, x.dtype).view(Placeholder) if hasattr(x, "shape") else x
+
+    def spec(x: Any) -> Any:
+        x = as_array(x) if _is_number(x) else x
+        return Spec(tuple(x.shape), x.dtype) if isinstance(x, np.ndarray) else x
+
+    return tree.map_structure(spec, function(*tree.map_structure(zeros, args)))
+
+
+def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+    raise errors.Unsupported("the numpy engine takes no gradients.", hint="kerata.config.set_engine('jax')")
+
+
+def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
+    return function
+
+
+def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]:
+    def mapped(*args: Tree) -> Tree:
+        leaves, structure = tree.flatten_with_spec(args)
+        axes = _per_leaf(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
+        size = next(leaf.shape[axis] for leaf, axis in zip(leaves, axes) if axis is not None)
+
+        def element(i: int) -> Tree:
+            return function(*structure.unflatten([_at(x, i, axis) for x, axis in zip(leaves, axes)]))
+
+        results = [element(i) for i in range(size)]
+        columns = zip(*(tree.flatten(result) for result in results))
+        joined = [_join(column, axis) for column, axis in zip(columns, _per_leaf(out_axes, results[0]))]
+        return tree.pack_sequence_as(results[0], joined)
+
+    return mapped
+
+
+def scan(step: Callable, init: Tree, xs: Tree, length: int | None, reverse: bool) -> tuple[Tree, Tree]:
+    lengths = [x.shape[0] for x in tree.flatten(xs) if x is not None]
+    steps = range(lengths[0] if length is None else length)
+
+    def inputs(i: int) -> Tree:
+        return tree.map_structure(lambda x: None if x is None else x[i], xs)
+
+    carry, outputs = _arrays(init), []
+    for i in reversed(steps) if reverse else steps:
+        carry, output = step(carry, inputs(i))
+        outputs.append(output)
+    if not outputs:
+        first = tree.map_structure(lambda x: None if x is None else Spec(x.shape[1:], x.dtype), xs)
+        _, shapes = abstract(step, carry, first)
+        return carry, tree.map_structure(lambda s: s and numpy.zeros((0, *s.shape), s.dtype), shapes)
+    if reverse:
+        outputs.reverse()
+    return carry, tree.map_structure(lambda *ys: None if ys[0] is None else numpy.stack(ys), *outputs)
+
+
+def fori_loop(start: Any, stop: Any, body: Callable[[Any, Tree], Tree], init: Tree) -> Tree:
+    state = _arrays(init)
+    if is_traced(start) or is_traced(stop):
+        return body(start, state)  # any number of steps leaves the shapes of one
+    for i in range(int(start), int(stop)):
+        state = body(as_array(i), state)
+    return state
+
+
+def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], init: Tree) -> Tree:
+    state = _arrays(init)
+    while not is_traced(going := cond(state)) and going:
+        state = body(state)
+    return body(state) if is_traced(going) else state
+
+
+def cond(predicate: Any, on_true: Callable, on_false: Callable, *operands: Tree) -> Tree:
+    return on_true(*operands) if predicate or is_traced(predicate) else on_false(*operands)
+
+
+def switch(index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree:
+    return branches[int(np.clip(index, 0, len(branches) - 1))](*operands)
+
+
+def associative_scan(function: Callable, elems: Tree, reverse: bool, axis: int) -> Tree:
+    size = tree.flatten(elems)[0].shape[axis]
+    one = [np.array([i]) for i in range(size)]
+    slices = [tree.map_structure(lambda x, i=i: numpy.take(x, i, axis), elems) for i in one]
+    if not slices:
+        return elems
+    if reverse:
+        slices.reverse()
+    results = slices[:1]
+    for element in slices[1:]:
+        results.append(function(results[-1], element))
+    if reverse:
+        results.reverse()
+    return tree.map_structure(lambda *parts: numpy.concatenate(parts, axis), *results)
+
+
+def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    return function
+
+
+def custom_gradient(function: Callable[..., tuple[Tree, Callable]]) -> Callable[..., Tree]:
+    return lambda *args: function(*args)[0]
+
+
+def stop_gradient(x: Tree) -> Tree:
+    return x
+
+
+def concrete() -> AbstractContextManager[Any]:
+    return contextlib.nullcontext()
+
+
+def block_until_ready(x: Tree) -> Tree:
+    return x
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (bool, int, float, complex, np.generic))
+
+
+def _arrays(x: Tree) -> Tree:
+    """Return `x` with its Python numbers as arrays, as they are inside a loop."""
+    return tree.map_structure(lambda leaf: as_array(leaf) if _is_number(leaf) else leaf, x)
+
+
+def _per_leaf(axes: Any, structure: Tree) -> list[int | None]:
+    """Return the axis of each leaf of `structure`; an axis in `axes` speaks for all leaves below it."""
+    spread = tree.map_structure_up_to(
+        axes, lambda axis, below: tree.map_structure(lambda _: axis, below), axes, structure
+    )
+    return tree.flatten(spread)
+
+
+def _at(x: Any, i: int, axis: int | None) -> Any:
+    return x if axis is None else numpy.take(x, i, axis)
+
+
+def _join(results: Sequence[Any], axis: int | None) -> Array:
+    if axis is not None:
+        return numpy.stack(results, axis)
+    if any(not np.array_equal(results[0], other, equal_nan=True) for other in results[1:]):
+        raise errors.InvalidArgument(
+            "a result differs from element to element.", where="vmap", expected="an axis in out_axes", got=None
+        )
+    return results[0]

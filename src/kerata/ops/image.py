@@ -1,0 +1,114 @@
+"""Images: (H, W, C) or (B, H, W, C), or with channels first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kerata import config, errors
+from kerata.core.op import Array, op
+from kerata.engine import arrays, xp
+
+__all__ = ["resize"]
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(0, 1 - np.abs(x))
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    """Keys 1981, a = -1/2."""
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def _lanczos(radius: int) -> Any:
+    return lambda x: np.where(np.abs(x) < radius, np.sinc(x) * np.sinc(x / radius), 0)
+
+
+_KERNELS = {"bilinear": _triangle, "bicubic": _cubic, "lanczos3": _lanczos(3), "lanczos5": _lanczos(5)}
+
+
+def _weights(old: int, new: int, interpolation: str, antialias: bool) -> np.ndarray:
+    """Return the matrix (old, new) whose columns say how the old cells mix into a new one."""
+    scale = new / old
+    centres = (np.arange(new) + 0.5) / scale - 0.5
+    stretch = max(1 / scale, 1.0) if antialias else 1.0
+    weights = _KERNELS[interpolation]((centres[None] - np.arange(old)[:, None]) / stretch)
+    total = weights.sum(0, keepdims=True)
+    return np.where(np.abs(total) > 1e-6, weights / np.where(total == 0, 1, total), 0)
+
+
+def _resize_axis(x: Any, axis: int, new: int, interpolation: str, antialias: bool) -> Any:
+    old = x.shape[axis]
+    if new == old:
+        return x
+    if interpolation == "nearest":
+        index = np.minimum(np.floor((np.arange(new) + 0.5) * old / new), old - 1).astype("int32")
+        return xp.take(x, arrays.as_array(index), axis=axis)
+    weights = arrays.as_array(_weights(old, new, interpolation, antialias), x.dtype.name)
+    return xp.moveaxis(xp.tensordot(x, weights, axes=((axis,), (0,))), -1, axis)
+
+
+@op
+def resize(
+    images: Array,
+    size: Sequence[int],
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Array:
+    """Return images in another size (height, width).
+
+    Args:
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        antialias: whether shrinking averages over all the cells that it drops.
+        crop_to_aspect_ratio: whether the middle of the image with the new proportions is taken first.
+        pad_to_aspect_ratio: whether borders of `fill_value` give the image the new proportions first.
+    """
+    if interpolation not in ("nearest", *_KERNELS):
+        raise errors.UnknownName("interpolation", interpolation, ("nearest", *_KERNELS), where="ops.image.resize")
+    if fill_mode != "constant":
+        raise errors.UnknownName("fill_mode", fill_mode, ("constant",), where="ops.image.resize")
+    first = config.standardize_data_format(data_format) == "channels_first"
+    x = xp.moveaxis(images, -3, -1) if first else images
+    rows, columns = x.ndim - 3, x.ndim - 2
+    height, width = (int(n) for n in size)
+    if crop_to_aspect_ratio or pad_to_aspect_ratio:
+        x = _to_ratio(x, rows, columns, height / width, crop_to_aspect_ratio, fill_value)
+    kind = x.dtype.name
+    exact = interpolation == "nearest" or "float" in kind
+    x = x if exact else arrays.cast(x, config.floatx())
+    x = _resize_axis(x, rows, height, interpolation, antialias)
+    x = _resize_axis(x, columns, width, interpolation, antialias)
+    x = x if exact else arrays.cast(xp.clip(xp.round(x), *_range(kind)), kind)
+    return xp.moveaxis(x, -1, -3) if first else x
+
+
+def _range(dtype: str) -> tuple[Any, Any]:
+    from kerata.core import dtypes
+
+    return dtypes.limits(dtype)
+
+
+def _to_ratio(x: Any, rows: int, columns: int, ratio: float, crop: bool, fill_value: float) -> Any:
+    height, width = x.shape[rows], x.shape[columns]
+    if crop:
+        new_height, new_width = min(height, int(width * ratio)), min(width, int(height / ratio))
+        top, left = (height - new_height) // 2, (width - new_width) // 2
+        lead = (slice(None),) * rows
+        return x[(*lead, slice(top, top + new_height), slice(left, left + new_width))]
+    new_height, new_width = max(height, math.ceil(width * ratio)), max(width, math.ceil(height / ratio))
+    top, left = (new_height - height) // 2, (new_width - width) // 2
+    pads = [(0, 0)] * x.ndim
+    pads[rows], pads[columns] = (top, new_height - height - top), (left, new_width - width - left)
+    return xp.pad(x, pads, constant_values=fill_value)

@@ -1,0 +1,1 @@
+"""Muon: a momentum whose matrix is made orthogonal."""

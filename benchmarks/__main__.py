@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time kerata beside other frameworks.")
-    parser.add_argument("--quick", action="store_true", help="3 turns on 4,096 images; writes no file unless told")
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Time kerata beside other frameworks.")
+    parser.add_argument("--quick", action="store_true", help="3 turns on 4,096 images; no files unless named")
     parser.add_argument("--repeats", type=int, help="turns after the warm-up (5)")
     parser.add_argument("--samples", type=int, help="training images of an epoch (60,000)")
     parser.add_argument("--workload", nargs="+", choices=[row.name for row in WORKLOADS], help="only these")

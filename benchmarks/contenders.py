@@ -68,6 +68,4 @@ def versions(contenders: tuple[Contender, ...]) -> dict[str, str]:
     """Return the version of every package of `contenders` that is installed, and of those below them."""
     owners = importlib.metadata.packages_distributions()
     packages = {package for contender in contenders for package in contender.packages} | {"jaxlib", "numpy"}
-    return {
-        package: importlib.metadata.version(owners[package][0]) for package in sorted(packages) if package in owners
-    }
+    return {name: importlib.metadata.version(owners[name][0]) for name in sorted(packages) if name in owners}

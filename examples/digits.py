@@ -1,6 +1,6 @@
 """Read handwritten digits: train a convolutional network on MNIST, evaluate it, save it, load it, use it.
 
-    make demo                       (or: python examples/digits.py --epochs 10)
+make demo                       (or: python examples/digits.py --epochs 10)
 """
 
 import argparse
@@ -23,19 +23,21 @@ set_random_seed(1)
 x_train = x_train.reshape(-1, 28, 28, 1).astype("float32") / 255
 x_test = x_test.reshape(-1, 28, 28, 1).astype("float32") / 255
 
-model = Sequential([
-    layers.Input((28, 28, 1)),
-    layers.Conv2D(32, 3, activation="relu"),
-    layers.MaxPooling2D(2),
-    layers.Dropout(0.25),
-    layers.Conv2D(64, 3, activation="relu"),
-    layers.MaxPooling2D(2),
-    layers.Dropout(0.25),
-    layers.Flatten(),
-    layers.Dense(128, activation="relu"),
-    layers.Dropout(0.5),
-    layers.Dense(10, activation="softmax"),
-])
+model = Sequential(
+    [
+        layers.Input((28, 28, 1)),
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Dropout(0.25),
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Dropout(0.25),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dropout(0.5),
+        layers.Dense(10, activation="softmax"),
+    ]
+)
 model.summary()
 model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
 

@@ -1,6 +1,6 @@
 """A loop of one's own: a subclassed model, a data loader and ten lines of training.
 
-    python examples/own_loop.py --epochs 10
+python examples/own_loop.py --epochs 10
 """
 
 import argparse

@@ -47,6 +47,7 @@ class Training:
         keras.utils.set_random_seed(0)
         self.model = MODELS[workload.name]()
         self.model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        self.parameters = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.x, self.y, self.batch = x, y, workload.batch
 
     def epoch(self) -> dict[str, float]:

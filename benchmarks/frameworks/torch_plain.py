@@ -1,4 +1,4 @@
-"""PyTorch as its users write it for speed on a CPU: eager, data in memory, channels_last, fused Adam, no sync in the loop."""
+"""PyTorch as its users write it for speed on a CPU: eager, data in memory, channels_last, fused Adam."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cnn() -> nn.Module:
         nn.ReLU(),
         nn.Dropout(0.5),
         nn.Linear(128, 10),
-    ).to(memory_format=torch.channels_last)
+    )
 
 
 MODELS = {"mlp": mlp, "cnn": cnn}
@@ -46,7 +46,9 @@ class Training:
     def __init__(self, workload: Epoch, x: np.ndarray, y: np.ndarray):
         torch.manual_seed(0)
         self.model = MODELS[workload.name]()
+        self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (missing in torch's types)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.001, eps=1e-7, fused=True)
+        self.parameters = sum(weight.numel() for weight in self.model.parameters())
         self.x, self.y = tensors(x, y)
         self.batch = workload.batch
 
@@ -69,4 +71,5 @@ class Training:
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> float:
         self.model.eval()
         images, labels = tensors(x, y)
-        return (self.model(images).argmax(1) == labels).float().mean().item()
+        guesses = torch.cat([self.model(part).argmax(1) for part in images.split(1000)])
+        return (guesses == labels).float().mean().item()

@@ -6,5 +6,13 @@ Names resolve when they are first used; importing this package loads no engine. 
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
+
+_names = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = _names[:2]
+__all__ = [*_names[2], "__version__", "version"]
+
+
+def version() -> str:
+    """Return kerata's version."""
+    return __version__

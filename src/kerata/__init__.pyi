@@ -1,5 +1,6 @@
 from . import (
     activations as activations,
+    callbacks as callbacks,
     compat as compat,
     config as config,
     constraints as constraints,
@@ -22,6 +23,7 @@ from . import (
     utils as utils,
 )
 from .core.dtype_policies import DTypePolicy as DTypePolicy
+from .core.function import Function as Function
 from .core.lifting import custom_gradient as custom_gradient
 from .core.lifting import grad as grad
 from .core.lifting import jit as jit
@@ -30,8 +32,22 @@ from .core.lifting import stop_gradient as stop_gradient
 from .core.lifting import value_and_grad as value_and_grad
 from .core.lifting import vmap as vmap
 from .core.op import op as op
+from .core.scopes import device as device
+from .core.scopes import name_scope as name_scope
 from .core.symbolic import KerasTensor as KerasTensor
 from .core.symbolic import Operation as Operation
 from .core.variable import Variable as Variable
+from .initializers import Initializer as Initializer
+from .layers import Input as Input
+from .layers import InputSpec as InputSpec
+from .layers import Layer as Layer
+from .losses import Loss as Loss
+from .metrics import Metric as Metric
+from .models import Model as Model
+from .models import Sequential as Sequential
+from .optimizers import Optimizer as Optimizer
+from .regularizers import Regularizer as Regularizer
 
 __version__: str
+
+def version() -> str: ...

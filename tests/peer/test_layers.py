@@ -30,7 +30,7 @@ CORE = [
     Row("Dense", dict(units=4), (3, 5)),
     Row("Dense", dict(units=4, activation="relu", use_bias=False), (2, 3, 5)),
     Row("Dense", dict(units=1, activation="softmax"), (2, 1, 3, 5)),
-    Row("Dense", dict(units=3, kernel_regularizer="l2", bias_regularizer="l1", activity_regularizer="l1_l2"), (4, 2)),
+    Row("Dense", dict(units=3, kernel_regularizer="l2", bias_regularizer="l1", activity_regularizer="l2"), (4, 2)),
     Row("Dense", dict(units=3, kernel_initializer="he_normal", kernel_constraint="non_neg"), (4, 2)),
     Row("Dense", dict(units=3, dtype="mixed_bfloat16"), (4, 2), tolerance=3e-2),
     Row("Dense", dict(units=3, trainable=False), (4, 2)),

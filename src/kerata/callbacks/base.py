@@ -179,7 +179,9 @@ class CallbackList:
         for callback in self._active[mode]:
             getattr(callback, f"on_{mode}_batch_begin")(step, {})
 
-    def after_steps(self, mode: str, start: int, stop: int, last: dict[str, Any], logs_of: Callable[[int], Any]) -> None:
+    def after_steps(
+        self, mode: str, start: int, stop: int, last: dict[str, Any], logs_of: Callable[[int], Any]
+    ) -> None:
         """Call the end hooks of the steps from `start` to `stop`, and move the progress display."""
         active = self._active[mode]
         exact = self.needs_exact_steps(mode)

@@ -15,9 +15,7 @@ __all__ = ["main"]
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(
-        prog="kerata", description="Deep learning the Keras way.", allow_abbrev=False
-    )
+    top = argparse.ArgumentParser(prog="kerata", description="Deep learning the Keras way.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"kerata {__version__}")
     commands = top.add_subparsers(dest="command", metavar="command", required=True)
 

@@ -5,6 +5,7 @@ The table in `names.py` says where the rest of `keras.backend` comes from.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from kerata import config, ops
@@ -43,7 +44,8 @@ def argmin(x: Any, axis: int = -1) -> Any:
 
 def batch_flatten(x: Any) -> Any:
     """Return `x` (B, …) as (B, cells)."""
-    return ops.reshape(x, (ops.shape(x)[0], -1))
+    batch: Any = ops.shape(x)[0]
+    return ops.reshape(x, (-1 if batch is None else batch, math.prod(x.shape[1:])))
 
 
 def concatenate(tensors: Any, axis: int = -1) -> Any:
@@ -84,7 +86,8 @@ def int_shape(x: Any) -> tuple[int | None, ...]:
 
 def l2_normalize(x: Any, axis: int | None = None) -> Any:
     """Return `x` / |x|, the length taken along `axis` (over all cells without one)."""
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), config.epsilon()))
+    squares = ops.sum(ops.square(x), axis, keepdims=True)
+    return ops.multiply(x, ops.rsqrt(ops.maximum(squares, config.epsilon())))
 
 
 def set_value(x: Any, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -10,7 +11,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from kerata import errors
+from kerata import __version__, errors
 from kerata.compat import names
 
 __all__ = ["MissingModule", "MissingName", "View", "install", "installed", "uninstall"]
@@ -55,6 +56,9 @@ class View(types.ModuleType):
                 raise
             raise _missing(MissingName, full) from None
 
+    def __repr__(self) -> str:
+        return f"<module {self.__name__!r}, offered by kerata>"
+
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *_offered(self.__name__)})
 
@@ -75,35 +79,32 @@ def _is_module(full: str) -> bool:
 
 def _missing(kind: type[errors.Unsupported], full: str, hint: str | None = None) -> errors.Unsupported:
     """Return the error for the name `full`, with what to use instead."""
-    parent, _, last = full.rpartition(".")
+    parent, _, last = names.canonical(full).rpartition(".")
     hint = hint or names.hint_for(names.canonical(full))
-    if hint is None and parent in names.VIEWS:
-        known = [name for name in _offered(parent) if not name.startswith("__")]
+    known = [name for name in _offered(parent) if not name.startswith("__")] if parent in names.VIEWS else []
+    if hint is None and known and last not in known:
         hint = errors.did_you_mean(last, known)
-    return kind(f"kerata does not offer `{full}`.", hint=hint)
+    return kind(f"kerata {__version__} does not offer `{full}`.", hint=hint)
 
 
-class _Finder:
+class _Finder(importlib.abc.MetaPathFinder):
     """Stands first among Python's finders, so that an installed Keras or TensorFlow is not reached."""
 
-    @staticmethod
     def find_spec(
-        fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname.partition(".")[0] not in ROOTS:
             return None
         if not _is_module(fullname):
             raise _missing(MissingModule, fullname)
-        return importlib.util.spec_from_loader(fullname, _Loader, is_package=True)
+        return importlib.util.spec_from_loader(fullname, _loader, is_package=True)
 
 
-class _Loader:
-    @staticmethod
-    def create_module(spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+class _Loader(importlib.abc.Loader):
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
         return None  # a blank one, which exec_module replaces
 
-    @staticmethod
-    def exec_module(module: types.ModuleType) -> None:
+    def exec_module(self, module: types.ModuleType) -> None:
         # Python takes what stands in sys.modules after this as the module that was imported.
         spec = module.__spec__
         assert spec is not None
@@ -117,8 +118,7 @@ def _resolve(fullname: str) -> types.ModuleType:
         return importlib.import_module(name)
     if name in names.VIEWS:
         view = View(name)
-        view.__spec__ = importlib.machinery.ModuleSpec(name, _Loader, is_package=True)  # type: ignore[arg-type]
-        view.__loader__ = _Loader  # type: ignore[assignment]
+        view.__spec__ = importlib.util.spec_from_loader(name, _loader, is_package=True)
         return view
     target = names.MODULES[name]
     try:
@@ -145,13 +145,14 @@ def _add_former_paths(name: str, module: types.ModuleType) -> None:
             _twins.append(twin)
 
 
+_finder, _loader = _Finder(), _Loader()
 _displaced: dict[str, types.ModuleType] = {}
 _twins: list[str] = []
 
 
 def installed() -> bool:
     """Return whether `keras` and `tensorflow` mean kerata at present."""
-    return _Finder in sys.meta_path
+    return _finder in sys.meta_path
 
 
 def install() -> None:
@@ -170,14 +171,14 @@ def install() -> None:
     if installed():
         return
     _displaced.update(_take_modules())
-    sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _finder)
 
 
 def uninstall() -> None:
     """Let `keras` and `tensorflow` mean again what they meant before `install`."""
     if not installed():
         return
-    sys.meta_path.remove(_Finder)  # type: ignore[arg-type]
+    sys.meta_path.remove(_finder)
     _take_modules()
     for twin in _twins:
         sys.modules.pop(twin, None)

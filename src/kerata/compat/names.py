@@ -38,7 +38,7 @@ MODULES = {
         applications.vgg16 applications.vgg19 applications.xception""",
         """datasets datasets.boston_housing datasets.california_housing datasets.cifar10 datasets.cifar100
         datasets.fashion_mnist datasets.imdb datasets.mnist datasets.reuters""",
-        "ops.image ops.linalg optimizers.legacy optimizers.schedules",
+        "ops.image ops.linalg ops.nn ops.numpy optimizers.legacy optimizers.schedules",
         "utils.bounding_boxes utils.legacy",
     )
     for path in paths.split()
@@ -155,16 +155,12 @@ VIEWS: dict[str, dict[str, str]] = {
         ),
         "pow": "kerata.ops:power",
     },
-    "tensorflow.nn": _from(
-        "kerata.ops", "elu gelu leaky_relu log_softmax relu sigmoid silu softmax softplus tanh"
-    ),
+    "tensorflow.nn": _from("kerata.ops", "elu gelu leaky_relu log_softmax relu sigmoid silu softmax softplus tanh"),
     "tensorflow.random": {
         "set_seed": "kerata.compat.tensorflow:set_seed",
         **_from("kerata.random", "normal shuffle uniform"),
     },
-    "tensorflow.test": _from(
-        "kerata.compat.tensorflow", "gpu_device_name is_built_with_cuda is_gpu_available"
-    ),
+    "tensorflow.test": _from("kerata.compat.tensorflow", "gpu_device_name is_built_with_cuda is_gpu_available"),
 }
 
 
@@ -176,7 +172,6 @@ FORMER = {
         "experimental.preprocessing", "local", "merge", "noise", "normalization", "pooling", "preprocessing",
         "recurrent", "wrappers",
     ],
-    "keras.ops": ["nn", "numpy"],
     "keras.utils": ["data_utils", "generic_utils", "np_utils", "vis_utils"],
 }  # fmt: skip
 

@@ -92,9 +92,7 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
     return ops.clip(t, clip_value_min, clip_value_max)
 
 
-def matmul(
-    a: Any, b: Any, transpose_a: Any = False, transpose_b: Any = False, name: str | None = None
-) -> Any:
+def matmul(a: Any, b: Any, transpose_a: Any = False, transpose_b: Any = False, name: str | None = None) -> Any:
     """Return the matrix product of `a` and `b`."""
     a = ops.swapaxes(a, -1, -2) if transpose_a else a
     b = ops.swapaxes(b, -1, -2) if transpose_b else b
@@ -161,9 +159,7 @@ def _devices(device_type: str | None, prefix: str) -> list[Device]:
             names = engine.devices.names(kind.lower())
         except RuntimeError:  # how an engine says that it has none of the kind
             names = []
-        found += [
-            Device(f"{prefix}{kind.upper()}:{name.partition(':')[2] or 0}", kind.upper()) for name in names
-        ]
+        found += [Device(f"{prefix}{kind.upper()}:{name.partition(':')[2] or 0}", kind.upper()) for name in names]
     return found
 
 
@@ -204,8 +200,6 @@ def device(device_name: str) -> Iterator[None]:
     """Place what is computed inside the block on "/GPU:0", "/device:CPU:0" …"""
     kind, _, index = str(device_name).removeprefix("/device:").strip("/").partition(":")
     if not kind:
-        raise errors.InvalidArgument(
-            "a device is named.", where="tf.device", expected="'/GPU:0'", got=device_name
-        )
+        raise errors.InvalidArgument("a device is named.", where="tf.device", expected="'/GPU:0'", got=device_name)
     with engine.devices.scope(f"{kind.lower()}:{index or 0}"):
         yield

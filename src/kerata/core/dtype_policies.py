@@ -21,6 +21,8 @@ class DTypePolicy:
         'bfloat16'
     """
 
+    _serialized_module = "keras"  # where Keras's files have it
+
     def __init__(self, name: str | None = None, source_name: str | None = None) -> None:
         name = name or config.floatx()
         self._name, self._source_name = name, source_name
@@ -100,6 +102,8 @@ class DTypePolicyMap(DTypePolicy):
         default_policy: the policy of paths that no key matches.
         policy_map: paths (or regular expressions over paths) and their policies.
     """
+
+    _serialized_module = "keras.dtype_policies"
 
     def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None) -> None:
         self._default_policy_argument = default_policy

@@ -21,7 +21,7 @@ COMPLEX = ("complex64", "complex128")
 ALLOWED = {*FLOATS, *FLOAT8, *SIGNED, *UNSIGNED, *COMPLEX, "bool", "string"}
 
 _BITS = {name: int("".join(c for c in name if c.isdigit()) or 0) for name in ALLOWED - set(FLOAT8)}
-_BITS.update({name: 8 for name in FLOAT8})
+_BITS.update(dict.fromkeys(FLOAT8, 8))
 _PYTHON = {bool: "bool", int: "int32", float: None, complex: "complex64", str: "string"}
 
 

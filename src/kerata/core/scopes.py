@@ -169,3 +169,10 @@ def uid(prefix: str) -> int:
 def reset_names() -> None:
     """Start automatic names anew."""
     _counters.clear()
+
+
+def device(name: str) -> Any:
+    """Return a `with` block inside which arrays are made on a device, such as "cpu:0" or "gpu:1"."""
+    from kerata import engine
+
+    return engine.devices.scope(name)

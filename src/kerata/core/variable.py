@@ -253,7 +253,21 @@ def _delegate(name: str) -> Callable[..., Any]:
     return operator
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"):
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+):
     setattr(Variable, f"__{_name}__", _delegate(f"__{_name}__"))
     setattr(Variable, f"__r{_name}__", _delegate(f"__r{_name}__"))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "round", "complex"):

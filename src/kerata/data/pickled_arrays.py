@@ -104,8 +104,8 @@ class _Dtype:
         self.dtype = np.dtype("O" if code[0] == "O" else code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order = state[1]
-        self.dtype = self.dtype.newbyteorder(order.decode() if isinstance(order, bytes) else order)
+        is_big = {"<": False, b"<": False, ">": True, b">": True, "|": False, b"|": False}[state[1]]
+        self.dtype = self.dtype.newbyteorder(">" if is_big else "<")
 
 
 class _Array:

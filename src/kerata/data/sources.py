@@ -118,7 +118,9 @@ class ArraySource(Source):
         self.rows = _count_rows(self.batch, where)
         self.batch_size = int(batch_size or 32)
         if self.batch_size < 1:
-            raise errors.InvalidArgument("a batch holds at least one row.", where=f"{where}: batch_size", got=batch_size)
+            raise errors.InvalidArgument(
+                "a batch holds at least one row.", where=f"{where}: batch_size", got=batch_size
+            )
         self.batch_size = min(self.batch_size, max(self.rows, 1))
         self.shuffle = shuffle
         self.steps = math.ceil(self.rows / self.batch_size)

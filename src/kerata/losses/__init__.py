@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerata.core.registry import Vocabulary
+from kerata.core.registry import Vocabulary, serialize_keras_object
 from kerata.losses.base import Loss
 from kerata.losses.checks import check_labels as check_labels
 from kerata.losses.classes import (
@@ -102,8 +102,8 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(loss: Any) -> Any:
-    """Return a loss as data: a config, or the name of a function."""
-    return _vocabulary.serialize(loss)
+    """Return a loss, an object or a function, as data."""
+    return serialize_keras_object(loss)
 
 
 def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerata import losses
-from kerata.core.registry import Vocabulary
+from kerata.core.registry import Vocabulary, serialize_keras_object
 from kerata.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -127,8 +127,8 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(metric: Any) -> Any:
-    """Return a metric as data: a config, or the name of a function."""
-    return _vocabulary.serialize(metric)
+    """Return a metric, an object or a function, as data."""
+    return serialize_keras_object(metric)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:

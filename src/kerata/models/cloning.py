@@ -88,5 +88,3 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     except ValueError as error:
         raise errors.CorruptFile("this is no JSON.", where="model_from_json", got=error) from None
     return registry.deserialize_keras_object(config, custom_objects)
-
-

@@ -22,7 +22,9 @@ class Functional(Model):
     _serialized_module = "keras.src.models.functional"
     _not_members = Model._not_members | {"_graph"}
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
         inputs = tree.map_structure(_as_input, inputs)
         self._graph = Function(inputs, outputs, name=self.name)
@@ -267,10 +269,7 @@ def _calls(nodes: list[Any]) -> list[dict[str, Any]]:
         if isinstance(node, dict):
             calls.append({"args": node.get("args", []), "kwargs": node.get("kwargs", {})})
             continue
-        tensors = [
-            {"class_name": "__keras_tensor__", "config": {"keras_history": [x[0], x[1], x[2]]}}
-            for x in node
-        ]
+        tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [x[0], x[1], x[2]]}} for x in node]
         kwargs = node[0][3] if node and len(node[0]) > 3 else {}
         calls.append({"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs})
     return calls

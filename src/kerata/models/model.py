@@ -154,5 +154,3 @@ class Model(Trainer, Layer):
         if self.built:
             return
         super().build(input_shape)
-
-

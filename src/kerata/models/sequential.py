@@ -181,7 +181,9 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return the stack as data."""
-        config: dict[str, Any] = {k: v for k, v in Layer.get_config(self).items() if k in ("name", "trainable", "dtype")}
+        config: dict[str, Any] = {
+            k: v for k, v in Layer.get_config(self).items() if k in ("name", "trainable", "dtype")
+        }
         config["layers"] = [registry.serialize_keras_object(layer) for layer in self._layers]
         if self._build_shapes:
             config["build_input_shape"] = self._build_shapes["input_shape"]

@@ -8,7 +8,8 @@ from typing import Any, Unpack
 from kerata import errors
 from kerata.core.variable import Variable
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer, Options, Rate
+from kerata.optimizers.base import Optimizer
+from kerata.optimizers.options import Options, OptionsButDecay, Rate
 
 __all__ = ["Adam", "AdamW", "Adamax", "Lamb", "Nadam", "ScheduleFreeAdamW"]
 
@@ -22,7 +23,7 @@ class Adam(Optimizer):
         epsilon: added to the root, against division by zero.
         amsgrad: divide by the largest `v` so far (Reddi et al. 2018).
 
-    Source: Kingma and Ba, Adam, https://arxiv.org/abs/1412.6980, in the form before section 2.1's end.
+    Source: Kingma and Ba, Adam, https://arxiv.org/abs/1412.6980, with section 2's reordering of the corrections
 
     Example:
         >>> model.compile(kerata.optimizers.Adam(1e-3), "mse")
@@ -69,7 +70,7 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **options: Unpack[Options],
+        **options: Unpack[OptionsButDecay],
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **options)
         if weight_decay is None:
@@ -146,12 +147,13 @@ class Nadam(Optimizer):
         return self.beta_1 * (1.0 - 0.5 * 0.96**t)
 
     def rule(self, w: Any, g: Any, lr: Any, t: Any, m: Any, v: Any) -> tuple[Any, ...]:
-        now, next = self._share(t), self._share(t + 1)
+        beta_1, beta_2 = (xp.asarray(beta, t.dtype) for beta in (self.beta_1, self.beta_2))
+        now, ahead = self._share(t), self._share(t + 1)
         product = self._product.raw_value()
-        m = m + (g - m) * (1 - self.beta_1)
-        v = v + (xp.square(g) - v) * (1 - self.beta_2)
-        m_hat = next * m / (1 - product * next) + (1 - now) * g / (1 - product)
-        v_hat = v / (1 - self.beta_2**t)
+        m = m + (g - m) * (1 - beta_1)
+        v = v + (xp.square(g) - v) * (1 - beta_2)
+        m_hat = ahead * m / (1 - product * ahead) + (1 - now) * g / (1 - product)
+        v_hat = v / (1 - beta_2**t)
         return w - m_hat * lr / (xp.sqrt(v_hat) + self.epsilon), m, v
 
 
@@ -226,8 +228,9 @@ class ScheduleFreeAdamW(Optimizer):
     def rule(self, w: Any, g: Any, lr: Any, t: Any, z: Any, v: Any) -> tuple[Any, ...]:
         if self.warmup_steps > 0:
             lr = lr * xp.minimum(t / self.warmup_steps, 1.0)
-        x = (w - (1 - self.beta_1) * z) / self.beta_1
-        v = v + (xp.square(g) - v) * (1 - self.beta_2)
-        z = z - lr * g / (xp.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
+        beta_1, beta_2 = (xp.asarray(beta, t.dtype) for beta in (self.beta_1, self.beta_2))
+        x = (w - (1 - beta_1) * z) / beta_1
+        v = v + (xp.square(g) - v) * (1 - beta_2)
+        z = z - lr * g / (xp.sqrt(v / (1 - beta_2**t)) + self.epsilon)
         x = (1 - 1 / t) * x + 1 / t * z
-        return (1 - self.beta_1) * z + self.beta_1 * x, z, v
+        return (1 - beta_1) * z + beta_1 * x, z, v

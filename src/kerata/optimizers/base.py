@@ -5,11 +5,10 @@ An optimizer itself is a rule: new weights and slots out of old ones, the gradie
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,29 +20,13 @@ from kerata.core.tracking import Stateful
 from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.optimizers.choice import either
-from kerata.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+from kerata.optimizers.clipping import clipped
+from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
+from kerata.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["Optimizer", "Options", "Rate"]
-
-Rate = float | LearningRateSchedule | Callable[[], Any]
-"""A learning rate: a number, a schedule of the step, or a function that is asked at every step."""
+__all__ = ["Optimizer"]
 
 Pairs = list[tuple[Any, Variable]]
-
-
-class Options(TypedDict, total=False):
-    """What every optimizer takes besides the arguments of its rule; see `Optimizer`."""
-
-    weight_decay: float | None
-    clipnorm: float | None
-    clipvalue: float | None
-    global_clipnorm: float | None
-    use_ema: bool
-    ema_momentum: float
-    ema_overwrite_frequency: int | None
-    loss_scale_factor: float | None
-    gradient_accumulation_steps: int | None
-    name: str | None
 
 
 class Optimizer(Stateful, Configurable):
@@ -105,10 +88,10 @@ class Optimizer(Stateful, Configurable):
         self.ema_momentum, self.ema_overwrite_frequency = ema_momentum, ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        learning_rate = _with_old_spellings(learning_rate, kwargs)
+        learning_rate = with_old_spellings(learning_rate, kwargs)
         if kwargs:
             raise errors.InvalidType("unknown arguments.", where=type(self).__name__, got=sorted(kwargs))
-        self._check_options()
+        check_options(self)
         self.built = False
         self._trainable_variables: list[Variable] = []
         self._positions: dict[Variable, int] = {}
@@ -125,30 +108,7 @@ class Optimizer(Stateful, Configurable):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            _spell_out_options(vars(cls)["__init__"])
-
-    def _check_options(self) -> None:
-        where = type(self).__name__
-        limits = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
-        limits = {name: limit for name, limit in limits.items() if limit is not None}
-        if len(limits) > 1:
-            raise errors.InvalidArgument("gradients are clipped in one way only.", where=where, got=limits)
-        steps = self.gradient_accumulation_steps
-        if steps and steps < 2:
-            raise errors.InvalidArgument(
-                "fewer than two steps accumulate nothing.", where=f"{where}: gradient_accumulation_steps",
-                expected="an int >= 2, or None", got=steps,
-            )  # fmt: skip
-        if self.use_ema and not 0 <= self.ema_momentum <= 1:
-            raise errors.InvalidArgument(
-                "the momentum is a share.", where=f"{where}: ema_momentum", expected="0 to 1", got=self.ema_momentum
-            )
-        every = self.ema_overwrite_frequency
-        if self.use_ema and every and (not isinstance(every, int) or every < 1):
-            raise errors.InvalidArgument(
-                "a number of steps is needed.", where=f"{where}: ema_overwrite_frequency", expected="an int >= 1",
-                got=every,
-            )  # fmt: skip
+            spell_out_options(vars(cls)["__init__"], Optimizer.__init__)
 
     # The rule, to be overridden ---------------------------------------------------------------------------------
 
@@ -167,7 +127,7 @@ class Optimizer(Stateful, Configurable):
             slots: what the rule returned the step before, in the order of `slots()`.
         """
         raise errors.Unsupported(
-            "an optimizer needs a rule.", where=f"optimizer {type(self).__name__}", hint="define `rule`, or `update_step`"
+            "an optimizer needs a rule.", where=type(self).__name__, hint="define `rule`, or `update_step`"
         )
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
@@ -249,11 +209,10 @@ class Optimizer(Stateful, Configurable):
             raise errors.InvalidArgument(
                 "each name needs an initializer.", where="add_optimizer_variables", got=f"{names} and {starts}"
             )
-        rows = [
-            [None if v.overwrite_with_gradient else self.add_variable_from_reference(v, n, s) for n, s in zip(names, starts)]
-            for v in trainable_variables
-        ]  # fmt: skip
-        columns = tuple([row[i] for row in rows] for i in range(len(names)))
+        columns: tuple[list[Variable | None], ...] = tuple([] for _ in names)
+        for v in trainable_variables:
+            for column, n, start in zip(columns, names, starts):
+                column.append(None if v.overwrite_with_gradient else self.add_variable_from_reference(v, n, start))
         return columns[0] if isinstance(name, str) else columns
 
     def _get_variable_index(self, variable: Variable) -> int:
@@ -393,26 +352,14 @@ class Optimizer(Stateful, Configurable):
         if not pairs:
             return
         rate = self.learning_rate
-        gradients, variables = self._clip([g for g, _ in pairs]), [v for _, v in pairs]
+        gradients = clipped([g for g, _ in pairs], self.clipnorm, self.clipvalue, self.global_clipnorm)
         self.begin_update()
-        for g, v in zip(gradients, variables):
+        for g, (_, v) in zip(gradients, pairs):
             decay = self.decay_of(v)
             if decay is not None:
                 w = v.raw_value()
                 v.assign(w - w * _as(w.dtype, decay) * _as(w.dtype, rate))
             self.update_step(g, v, rate)
-
-    def _clip(self, gradients: list[Any]) -> list[Any]:
-        if self.clipnorm and self.clipnorm > 0:
-            return [g * self.clipnorm / xp.maximum(_norm(g), self.clipnorm) for g in gradients]
-        if self.global_clipnorm and self.global_clipnorm > 0:
-            norm = xp.sqrt(xp.sum(xp.stack([xp.sum(xp.square(g)) for g in gradients])))
-            scale = self.global_clipnorm * xp.minimum(1.0 / norm, 1.0 / self.global_clipnorm)
-            scale = scale + (norm - norm)  # an infinite norm gives NaN and not, silently, zeros
-            return [g * scale for g in gradients]
-        if self.clipvalue and self.clipvalue > 0:
-            return [xp.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
-        return gradients
 
     # Weight decay and averages ----------------------------------------------------------------------------------
 
@@ -430,10 +377,12 @@ class Optimizer(Stateful, Configurable):
 
     def decay_of(self, variable: Variable) -> float | None:
         """Return the weight decay of `variable`, None for none."""
-        kept = self._names_kept_from_decay
-        if variable in self._kept_from_decay or (kept is not None and kept.search(variable.name)):
-            return None
-        return self.weight_decay
+        return None if self.is_kept_from_decay(variable) else self.weight_decay
+
+    def is_kept_from_decay(self, variable: Variable) -> bool:
+        """Return whether `exclude_from_weight_decay` named `variable`."""
+        names = self._names_kept_from_decay
+        return variable in self._kept_from_decay or (names is not None and names.search(variable.name) is not None)
 
     def _update_averages(self) -> None:
         step = self.iterations
@@ -518,7 +467,7 @@ class Optimizer(Stateful, Configurable):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this optimizer anew, as data; the learning rate is the present one."""
         config = super().get_config()
-        config = {name: value for name, value in config.items() if name not in _OLD_SPELLINGS}
+        config = {name: value for name, value in config.items() if name not in OLD_SPELLINGS}
         if "learning_rate" in config:
             rate = self._learning_rate
             data = float(rate) if isinstance(rate, Variable) else registry.serialize_keras_object(rate)
@@ -535,52 +484,7 @@ class Optimizer(Stateful, Configurable):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-# Options and old spellings --------------------------------------------------------------------------------------
-
-_OLD_SPELLINGS = ("lr", "decay")
 _WITHOUT_MEANING = ("is_legacy_optimizer", "jit_compile")  # found in the configs of old files
-
-
-def _with_old_spellings(learning_rate: Any, kwargs: dict[str, Any]) -> Any:
-    """Return the learning rate, after taking `lr` and `decay` out of `kwargs`."""
-    if (old := kwargs.pop("lr", None)) is not None:
-        errors.warn_once("optimizers: `lr=` is now called `learning_rate=`.")
-        learning_rate = old
-    if isinstance(learning_rate, (str, bytes)) or not (callable(learning_rate) or np.ndim(learning_rate) == 0):
-        raise errors.InvalidType(
-            "this is no learning rate.", where="optimizer: learning_rate",
-            expected="a number, a schedule, or a function without arguments", got=repr(learning_rate),
-        )  # fmt: skip
-    decay = kwargs.pop("decay", None)
-    if decay and not callable(learning_rate):
-        errors.warn_once(
-            "optimizers: `decay=` is now a schedule: learning_rate=InverseTimeDecay(learning_rate, 1, decay)."
-        )
-        return InverseTimeDecay(float(learning_rate), decay_steps=1, decay_rate=decay)
-    return learning_rate
-
-
-def _spell_out_options(init: Any) -> None:
-    """Let the signature of an `__init__` with `**options: Unpack[Options]` name each option.
-
-    They stand between what is taken by position and what is taken by keyword alone.
-    """
-    signature = inspect.signature(init)
-    own = list(signature.parameters.values())
-    if not own or own[-1].annotation != "Unpack[Options]":
-        return
-    common = [
-        p.replace(kind=p.KEYWORD_ONLY)
-        for name, p in inspect.signature(Optimizer.__init__).parameters.items()
-        if name in Options.__annotations__ and name not in signature.parameters
-    ]
-    by_position = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
-    by_keyword = [p for p in own if p.kind is p.KEYWORD_ONLY]
-    rest = own[-1].replace(name="kwargs", annotation="Any")
-    init.__signature__ = signature.replace(parameters=[*by_position, *common, *by_keyword, rest])
-
-
-# Arrays ---------------------------------------------------------------------------------------------------------
 
 
 def _constant(value: Any) -> Callable[..., Any]:
@@ -590,6 +494,3 @@ def _constant(value: Any) -> Callable[..., Any]:
 def _as(dtype: Any, x: Any) -> Any:
     return engine.arrays.as_array(x.raw_value() if isinstance(x, Variable) else x, dtypes.standardize(dtype))
 
-
-def _norm(x: Any) -> Any:
-    return xp.sqrt(xp.sum(xp.square(x)))

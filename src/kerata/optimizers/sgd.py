@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 from kerata import errors
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer, Options, Rate
+from kerata.optimizers.base import Optimizer
+from kerata.optimizers.options import Options, Rate
 
 __all__ = ["SGD", "Lion"]
 
@@ -79,5 +80,6 @@ class Lion(Optimizer):
         return [{"momentum": 0.0}]
 
     def rule(self, w: Any, g: Any, lr: Any, t: Any, m: Any) -> tuple[Any, ...]:
-        w = w - lr * xp.sign(m * self.beta_1 + g * (1 - self.beta_1))
-        return w, m * self.beta_2 + g * (1 - self.beta_2)
+        beta_1, beta_2 = (xp.asarray(beta, t.dtype) for beta in (self.beta_1, self.beta_2))
+        w = w - lr * xp.sign(m * beta_1 + g * (1 - beta_1))
+        return w, m * beta_2 + g * (1 - beta_2)

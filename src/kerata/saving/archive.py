@@ -126,4 +126,6 @@ def _json(archive: zipfile.ZipFile, name: str) -> Any:
     try:
         return json.loads(read_member(archive, name))
     except (ValueError, RecursionError) as error:
-        raise errors.CorruptFile("a part of the archive is no JSON.", where=f"{archive.filename}: {name}", got=error) from None
+        raise errors.CorruptFile(
+            "a part of the archive is no JSON.", where=f"{archive.filename}: {name}", got=error
+        ) from None

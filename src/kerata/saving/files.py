@@ -27,9 +27,7 @@ def atomic_write(path: Path, overwrite: bool = True) -> Iterator[Path]:
     if not overwrite and path.exists():
         raise errors.InvalidArgument("the file exists.", where=str(path), hint="pass overwrite=True to replace it")
     if not path.parent.is_dir():
-        raise errors.InvalidArgument(
-            "the folder does not exist.", where=str(path), hint=f"make {path.parent} first"
-        )
+        raise errors.InvalidArgument("the folder does not exist.", where=str(path), hint=f"make {path.parent} first")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

@@ -135,7 +135,9 @@ def _refuse_foreign(link: Any, where: str) -> None:
     import h5py
 
     if not isinstance(link, h5py.HardLink):
-        raise errors.CorruptFile("the file links to somewhere else, which is refused.", where=where, got=type(link).__name__)
+        raise errors.CorruptFile(
+            "the file links to somewhere else, which is refused.", where=where, got=type(link).__name__
+        )
 
 
 class _Arrays(Mapping):

@@ -6,6 +6,7 @@ from typing import Any
 
 from kerata import errors, losses, metrics, tree
 from kerata.core.op import convert
+from kerata.losses.base import LossFunctionWrapper
 
 __all__ = ["CompiledLoss", "CompiledMetrics", "output_names"]
 
@@ -77,9 +78,7 @@ class CompiledLoss:
         weights = per_output(self.loss_weights, y_pred, names, "loss_weights")
         if isinstance(self.loss_weights, (int, float)):
             weights = [self.loss_weights] * len(names)
-        self._parts = [
-            (_as_loss(loss), 1.0 if weight is None else weight) for loss, weight in zip(chosen, weights)
-        ]
+        self._parts = [(_as_loss(loss), 1.0 if weight is None else weight) for loss, weight in zip(chosen, weights)]
         if len(names) > 1:
             self.metrics = [
                 metrics.Mean(name=f"{name}_loss") if loss is not None else None
@@ -115,7 +114,7 @@ def _as_loss(identifier: Any) -> Any:
     loss = losses.get(identifier)
     if loss is None or isinstance(loss, losses.Loss):
         return loss
-    return losses.LossFunctionWrapper(loss, name=getattr(loss, "__name__", None))
+    return LossFunctionWrapper(loss, name=getattr(loss, "__name__", None))
 
 
 _AMBIGUOUS = {

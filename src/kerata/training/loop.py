@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from kerata import engine, tree
+from kerata.core.op import convert
 from kerata.core.scopes import StateScope
 from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
 
-__all__ = ["Program", "TrainState", "run_block"]
+__all__ = ["Program", "TrainState", "on_host", "run_block"]
 
 REFRESH_SECONDS = 0.25
 """A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
@@ -37,6 +38,11 @@ class TrainState:
     non_trainable: list[Any]  # moving statistics, seeds
     optimizer: list[Any]  # the step counter, the learning rate, slots
     metrics: list[Any]
+
+
+def _batch(data: Any, rows: Any) -> Any:
+    """Return those rows of each array."""
+    return tree.map_structure(lambda a: None if a is None else engine.arrays.rows(a, rows), data)
 
 
 def _spec(x: Any) -> Any:
@@ -57,12 +63,14 @@ class Program:
         self.compiled = compiled and engine.transforms.compiled
         self._step = step
         self._logs: dict[Any, Any] = {}
+        self.names: list[str] = []
         known = set(variables)
 
         def pure_step(values: list[Any], batch: Any) -> tuple[Any, list[Any]]:
             with StateScope(zip(variables, values)) as scope:
                 logs = step(batch)
             self.created = [v for v in scope.created if v not in known]
+            self.names = list(logs) if isinstance(logs, dict) else []  # engines sort the keys of a dict
             logs = tree.map_structure(engine.arrays.as_array, logs)
             return logs, [scope.values[v] for v in variables]
 
@@ -72,10 +80,7 @@ class Program:
         def chunk(values: list[Any], logs: Any, data: Any, index: Any, start: Any, stop: Any) -> tuple[Any, Any]:
             def body(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
                 values, logs = carry
-                batch = tree.map_structure(
-                    lambda a: None if a is None else engine.arrays.rows(a, index[i]), data
-                )
-                new_logs, values = self._pure_step(values, batch)
+                new_logs, values = self._pure_step(values, _batch(data, index[i]))
                 logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
                 return values, logs
 
@@ -102,13 +107,16 @@ class Program:
         shapes = self._logs[block.batch_size, block.steps]
         return tree.map_structure(lambda s: engine.xp.zeros(s.shape, s.dtype), shapes)
 
+    def log_values(self, logs: Any, step: int) -> dict[str, Any]:
+        """Return what one step logged, as Python numbers, in the step's own order."""
+        found = logs[step] if isinstance(logs, list) else {name: logs[name][step] for name in self.names}
+        return {name: _number(value) for name, value in found.items()}
+
     def run(self, block: Block, logs: Any, start: int, stop: int) -> Any:
         """Run the steps from `start` to `stop` of `block` and return the logs."""
         if not self.compiled:
             for i in range(start, stop):
-                rows = block.index[i]
-                batch = tree.map_structure(lambda a: None if a is None else engine.arrays.rows(a, rows), block.data)
-                logs = [*(logs or []), self._step(batch)]
+                logs = [*(logs or []), self._step(_batch(block.data, block.index[i]))]
             return logs
         with _interrupts_deferred():
             values = [v.raw_value() for v in self.variables]
@@ -116,6 +124,17 @@ class Program:
             for variable, value in zip(self.variables, values):
                 variable.assign_unchecked(value)
         return logs
+
+
+def on_host(x: Any) -> np.ndarray:
+    """Return a tensor as a NumPy array, bfloat16 as float32."""
+    array = np.asarray(engine.arrays.to_numpy(convert(x)))
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def _number(x: Any) -> Any:
+    array = on_host(x)
+    return float(array) if array.ndim == 0 else array
 
 
 @contextlib.contextmanager

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from kerata import config, engine, errors, losses, metrics, optimizers, tree
 from kerata.core import registry, scopes
@@ -21,7 +18,8 @@ from kerata.core.symbolic import KerasTensor
 from kerata.core.variable import Variable
 from kerata.data.sources import ArraySource, Block, Source, make_source, split_validation
 from kerata.training.compiled import CompiledLoss, CompiledMetrics
-from kerata.training.loop import Pace, Program, run_block
+from kerata.training.epoch import EpochRunner, stacked
+from kerata.training.loop import Pace, Program, on_host, run_block
 
 __all__ = ["Trainer"]
 
@@ -30,7 +28,15 @@ class Trainer:
     """The training half of `Model`."""
 
     _not_members = frozenset(
-        {"optimizer", "_loss_tracker", "_compiled_loss", "_compiled_metrics", "_programs", "_compile_arguments", "history"}
+        {
+            "optimizer",
+            "_loss_tracker",
+            "_compiled_loss",
+            "_compiled_metrics",
+            "_programs",
+            "_compile_arguments",
+            "history",
+        }
     )
 
     def __init__(self) -> None:
@@ -79,9 +85,13 @@ class Trainer:
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
         self.optimizer = optimizers.get(optimizer)
-        if auto_scale_loss and self.dtype_policy.name == "mixed_float16" and self.optimizer is not None:  # type: ignore[attr-defined]
-            if not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
-                self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
+        overflows = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if (
+            auto_scale_loss
+            and overflows
+            and not isinstance(self.optimizer, (optimizers.LossScaleOptimizer, type(None)))
+        ):
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         names = self._output_names()
         _check_loss(loss)
         self.loss = loss
@@ -118,7 +128,6 @@ class Trainer:
             "jit_compile", "auto_scale_loss",
         }  # fmt: skip
         arguments = {k: v for k, v in arguments.items() if k in accepted}
-        arguments["loss"] = _unlisted(arguments.get("loss"))
         self.compile(**arguments)
         if self.built and self.optimizer is not None:  # type: ignore[attr-defined]
             self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
@@ -264,7 +273,9 @@ class Trainer:
         return [v for m in self.metrics for v in m.variables]
 
     def _each_metric(self) -> list[Any]:
-        return [m for metric in self.metrics for m in (getattr(metric, "metrics", None) or [metric]) if hasattr(m, "name")]
+        return [
+            m for metric in self.metrics for m in (getattr(metric, "metrics", None) or [metric]) if hasattr(m, "name")
+        ]
 
     def reset_metrics(self) -> None:
         """Empty every metric."""
@@ -403,20 +414,21 @@ class Trainer:
         watchers = callbacks_module.CallbackList.ensure(
             callbacks, model=self, add_history=True, verbose=verbose, epochs=epochs, steps=steps
         )
-        runner = _EpochRunner(self, "train", source, watchers, steps)
+        runner = EpochRunner(self, "train", source, watchers, steps)
         watchers.on_train_begin()
         logs: dict[str, Any] = {}
         try:
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 watchers.on_epoch_begin(epoch)
-                if steps is None:
-                    steps = runner.limit = runner.seen
                 logs = runner.epoch()
-                if steps is None and runner.seen:
+                if runner.limit is None:  # the first epoch has shown how long an epoch is
+                    runner.limit = runner.seen
                     watchers.set_steps(runner.seen)
                 if validation is not None and _validates(epoch, validation_freq):
-                    logs.update({f"val_{k}": v for k, v in self._evaluate(validation, validation_steps, watchers).items()})
+                    logs.update(
+                        {f"val_{k}": v for k, v in self._evaluate(validation, validation_steps, watchers).items()}
+                    )
                 watchers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
@@ -430,7 +442,9 @@ class Trainer:
         self._ensure_built(source, "test")
         self.reset_metrics()
         watchers.on_test_begin()
-        runner = _EpochRunner(self, "test", source, watchers, _fewest(steps or source.steps, config.max_steps_per_epoch()))
+        runner = EpochRunner(
+            self, "test", source, watchers, _fewest(steps or source.steps, config.max_steps_per_epoch())
+        )
         logs = runner.epoch()
         watchers.on_test_end(logs)
         return logs
@@ -494,7 +508,7 @@ class Trainer:
         limit = _fewest(steps or source.steps, config.max_steps_per_epoch())
         watchers = callbacks_module.CallbackList.ensure(callbacks, model=self, verbose=verbose, epochs=1, steps=limit)
         watchers.on_predict_begin()
-        runner = _EpochRunner(self, "predict", source, watchers, limit)
+        runner = EpochRunner(self, "predict", source, watchers, limit)
         try:
             runner.epoch()
         finally:
@@ -534,10 +548,11 @@ class Trainer:
         source = ArraySource(x, y, weight, batch_size=2**31 - 1, class_weight=class_weight, where=where)
         self._ensure_built(source, mode)
         block = next(source.blocks())
-        logs = run_block(self._program(mode, block), block, Pace(exact=True), lambda *_: False)
+        program = self._program(mode, block)
+        logs = run_block(program, block, Pace(exact=True), lambda *_: False)
         if mode == "predict":
-            return tree.map_structure(lambda a: _host(a)[0], _stacked(logs))
-        last = _log_values(logs, 0)
+            return tree.map_structure(lambda a: on_host(a)[0], stacked(logs))
+        last = program.log_values(logs, 0)
         if return_dict:
             return last
         values = list(last.values())
@@ -572,127 +587,6 @@ class Trainer:
                 by_path[path].assign(value)
 
 
-class _EpochRunner:
-    """Runs a source's blocks through a model's step and tells the callbacks."""
-
-    def __init__(self, model: Trainer, mode: str, source: Source, watchers: Any, limit: int | None) -> None:
-        self.model, self.mode, self.source, self.watchers, self.limit = model, mode, source, watchers, limit
-        self.seen = 0
-        self._blocks: Any = None
-        self._predictions: list[Any] = []
-        self._pace = Pace(exact=watchers.needs_exact_steps(mode) or model.run_eagerly)
-
-    def epoch(self) -> dict[str, Any]:
-        """Run one epoch (at most `limit` steps) and return its last logs."""
-        self.seen, last = 0, {}
-        watchers, mode = self.watchers, self.mode
-        for block in self._epoch_blocks():
-            program = self.model._program(mode, block)
-            if self._pace.exact and not getattr(watchers, f"{mode}_batch_hooks", False):
-                pass
-            offset = self.seen
-
-            def on_chunk(start: int, stop: int, logs: Any, offset: int = offset) -> bool:
-                nonlocal last
-                if mode != "predict":
-                    last = _log_values(logs, stop - 1)
-                watchers.after_steps(
-                    mode, offset + start, offset + stop, last, lambda i: _log_values(logs, i - offset) if mode != "predict" else {}
-                )
-                return bool(mode == "train" and self.model.stop_training)
-
-            remaining = None if self.limit is None else self.limit - self.seen
-            watchers.exact_begin = None
-            if self._pace.exact:
-                logs = self._exact(program, block, offset, on_chunk, remaining)
-            else:
-                logs = run_block(program, block, self._pace, on_chunk, remaining)
-            self.seen += block.steps if remaining is None else min(block.steps, remaining)
-            if mode == "predict":
-                self._predictions.append((_stacked(logs), block.steps if remaining is None else min(block.steps, remaining)))
-            if (self.limit is not None and self.seen >= self.limit) or (mode == "train" and self.model.stop_training):
-                break
-        else:
-            self._blocks = None
-            if self.limit is not None and self.seen < self.limit:
-                self._short()
-        return last
-
-    def _exact(self, program: Program, block: Block, offset: int, on_chunk: Any, remaining: int | None) -> Any:
-        """Run step by step, with the callbacks' begin hooks before each."""
-        logs = program.empty_logs(block) if program.compiled else None
-        for i in range(block.steps if remaining is None else min(block.steps, remaining)):
-            self.watchers.before_step(self.mode, offset + i)
-            logs = program.run(block, logs, i, i + 1)
-            if on_chunk(i, i + 1, logs):
-                break
-        return logs
-
-    def _epoch_blocks(self) -> Any:
-        """Yield blocks; an endless source goes on in the next epoch where the last one stopped."""
-        if getattr(self.source, "_once", False) and self.limit is not None:
-            if self._blocks is None:
-                self._blocks = self.source.blocks()
-            return self._blocks
-        return self.source.blocks()
-
-    def _short(self) -> None:
-        if self.seen == 0:
-            raise errors.InvalidArgument(
-                "the data ended before the first step.", where=self.mode, expected=f"{self.limit} batches", got="none",
-                hint="a generator can be used up only once: give an object that can be iterated again",
-            )  # fmt: skip
-        if isinstance(self.source, ArraySource):
-            warnings.warn(
-                f"{self.limit} steps were asked for and the data give {self.seen}; the epoch ended there.", stacklevel=2
-            )
-            return
-        warnings.warn(
-            f"the data ended after {self.seen} batches, before the {self.limit} that were asked for. "
-            "Training stops there; a generator for several epochs never ends.",
-            stacklevel=2,
-        )
-        self.model.stop_training = True
-
-    def outputs(self) -> Any:
-        """Return all predictions, batches joined along the first axis."""
-
-        def joined(*parts: Any) -> np.ndarray:
-            arrays = []
-            for part, (_, steps) in zip(parts, self._predictions):
-                array = _host(part)[:steps]
-                arrays.append(array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array)
-            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-        if not self._predictions:
-            raise errors.InvalidArgument("there are no data.", where="predict: x")
-        return tree.map_structure(joined, *[part for part, _ in self._predictions])
-
-
-def _stacked(logs: Any) -> Any:
-    """Return eager results, a list with one tree a step, stacked as compiled ones are."""
-    if isinstance(logs, list) and logs and not hasattr(logs[0], "shape"):
-        return tree.map_structure(lambda *a: engine.xp.stack(a), *logs)
-    return engine.xp.stack(logs) if isinstance(logs, list) else logs
-
-
-def _log_values(logs: Any, step: int) -> dict[str, float]:
-    """Return the logs of one step as Python numbers."""
-    if isinstance(logs, list):  # eager: one dict a step
-        return {k: _number(v) for k, v in (logs[step] if step < len(logs) else logs[-1]).items()}
-    return {k: _number(v[step]) for k, v in logs.items()}
-
-
-def _number(x: Any) -> Any:
-    array = _host(x)
-    return float(array) if array.ndim == 0 else array
-
-
-def _host(x: Any) -> np.ndarray:
-    array = np.asarray(engine.arrays.to_numpy(convert(x)))
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-
 def unpack(batch: Any) -> tuple[Any, Any, Any]:
     """Return x, y and sample_weight of a batch."""
     if isinstance(batch, list):
@@ -725,10 +619,6 @@ def _validates(epoch: int, frequency: Any) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
 
 
-def _unlisted(loss: Any) -> Any:
-    return loss
-
-
 def _layer_call() -> Any:
     from kerata.layers.base import Layer
 
@@ -754,7 +644,5 @@ def _check_targets(model: Trainer, source: Source) -> None:
     if graph is None or tree.is_nested(source.batch[1]) or source.batch[1] is None:
         return
     parts = model._compiled_loss._parts or []
-    if len(parts) == 1 and isinstance(parts[0][0], losses.SparseCategoricalCrossentropy):
+    if len(parts) == 1 and getattr(parts[0][0], "fn", None) is losses.sparse_categorical_crossentropy:
         losses.check_labels(source.batch[1], graph.outputs[0].shape[-1])
-
-

@@ -68,7 +68,7 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
     if _belongs_to_engine(x):
         from kerata import ops
 
-        return ops.normalize(x, axis=axis, order=order)
+        return ops.normalize(x, axis=tuple(range(len(x.shape))) if axis is None else axis, order=order)
     x = np.atleast_1d(np.asarray(x))
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     unit = x / np.where(norm == 0, 1, norm)

@@ -12,6 +12,7 @@ import os
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,14 +52,16 @@ def download(origin: str, file: Path, *, resume: bool = False, hint: str | None 
     Raises:
         DownloadFailed: the server refuses, or cannot be reached in several attempts. What has come stays in `file`.
     """
+    if urllib.parse.urlsplit(origin).scheme not in ("http", "https", "ftp", "file"):
+        raise errors.InvalidArgument("this is no address to download from.", got=repr(origin), hint="https://…")
     transfer = _Transfer(origin, file, resume)
     furthest = failures = 0
     with _progress(origin) as advance:
         while True:
             try:
                 return transfer.receive(advance)
-            except ValueError as error:
-                raise errors.InvalidArgument("this is no address to download from.", where=origin, got=error) from None
+            except http.client.InvalidURL as error:
+                raise errors.InvalidArgument("the address is malformed.", where=origin, got=error) from None
             except urllib.error.HTTPError as error:
                 error.close()
                 reason = f"HTTP {error.code} ({error.reason})"
@@ -102,7 +105,7 @@ class _Transfer:
                 self.version = etag if etag.startswith('"') else response.headers.get("Last-Modified")
                 self.may_resume = self.may_resume or self.version is not None
             length = response.headers.get("Content-Length")
-            total = offset + int(length) if length else None
+            total = offset + int(length) if length and length.isdigit() else None
             with open(self.file, "ab" if offset else "wb") as file:
                 size = offset
                 advance(size, total)
@@ -138,7 +141,7 @@ def _errors_as_interruption() -> Iterator[None]:
     """Tell errors of the network from those of the disk, which are OSErrors too."""
     try:
         yield
-    except urllib.error.URLError:
+    except (urllib.error.URLError, http.client.InvalidURL):
         raise
     except (OSError, http.client.HTTPException) as error:
         raise _Interrupted(str(error) or type(error).__name__) from error

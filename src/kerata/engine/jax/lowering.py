@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -68,6 +69,10 @@ class _Geometry:
         axes = zip(self.size, self.window, self.strides, self.padding, self.dilation)
         return tuple(max(0, (n + sum(p) - (w - 1) * d - 1) // s + 1) for n, w, s, p, d in axes)
 
+    def suits_winograd(self, channels: int, filters: int) -> bool:
+        plain = self.window == (3, 3) and {*self.strides, *self.dilation, self.groups} == {1}
+        return plain and min(self.out) >= 4 and min(channels, filters) >= 16
+
     def taps(self) -> Iterator[tuple[int, ...]]:
         """The window's positions in order: where in the padded input each one's slice begins."""
         return product(*(range(0, w * d, d) for w, d in zip(self.window, self.dilation)))
@@ -107,48 +112,118 @@ def _depthwise(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
 
 
 def _contract_output(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
+    if shape.suits_winograd(*kernel.shape[-2:]):
+        return _winograd(_settled(x, kernel), kernel, [low for low, _ in shape.padding], shape.out)
+    if x.shape[-1] * math.prod(shape.window) <= _MOST_TAPS and x.shape[-1] <= 4 and shape.groups == 1:
+        weights = kernel.reshape(-1, *kernel.shape[-2:])
+        parts = _slices(_settled(x, kernel), shape)
+        return sum(part[..., c, None] * w[c] for part, w in zip(parts, weights) for c in range(x.shape[-1]))
     return _lax_conv(x, kernel, shape)
 
 
 def _contract_input(dy: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
     """The gradient by x: dy, spread by the strides, convolved with the kernel turned round."""
-    spatial = tuple(range(len(shape.window)))
-    turned = jnp.flip(kernel, spatial).reshape(*shape.window, kernel.shape[-2], shape.groups, -1)
-    turned = jnp.moveaxis(turned, -1, -3).reshape(*shape.window, kernel.shape[-1] // shape.groups, -1)
-    turned = turned if shape.groups == 1 else _swap_groups(kernel, shape)
+    turned = _turned(kernel, shape)
+    axes = zip(shape.size, shape.out, shape.window, shape.strides, shape.padding, shape.dilation)
     pairs = []
-    for n, m, w, s, (low, _), d in zip(
-        shape.size, shape.out, shape.window, shape.strides, shape.padding, shape.dilation
-    ):
+    for n, m, w, s, (low, _), d in axes:
         before = (w - 1) * d - low
         pairs.append((before, n + (w - 1) * d - before - ((m - 1) * s + 1)))
-    axes = "DHW"[-len(shape.size) :]
+    if shape.suits_winograd(*kernel.shape[-2:]):
+        return _winograd(_settled(dy, kernel), turned, [low for low, _ in pairs], shape.size)
+    names = "DHW"[-len(pairs) :]
     return lax.conv_general_dilated(
         dy, turned, (1,) * len(pairs), pairs, lhs_dilation=shape.strides, rhs_dilation=shape.dilation,
-        feature_group_count=shape.groups, dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=shape.groups, dimension_numbers=(f"N{names}C", f"{names}IO", f"N{names}C"),
     )  # fmt: skip
 
 
-def _swap_groups(kernel: jax.Array, shape: _Geometry) -> jax.Array:
-    """kernel (*window, C/G, F) turned round in space, its channels exchanged in each group: (*window, F/G, C)."""
-    turned = jnp.flip(kernel, tuple(range(len(shape.window))))
-    turned = turned.reshape(*shape.window, kernel.shape[-2], shape.groups, kernel.shape[-1] // shape.groups)
-    turned = jnp.moveaxis(turned, -1, -3)  # (*window, F/G, C/G, G)
-    return turned.swapaxes(-1, -2).reshape(*turned.shape[:-2], kernel.shape[-2] * shape.groups)
+def _turned(kernel: jax.Array, shape: _Geometry) -> jax.Array:
+    """kernel (*window, C/G, F) turned round in space, channels and filters exchanged: (*window, F/G, C)."""
+    rank, g = len(shape.window), shape.groups
+    parts = jnp.flip(kernel, range(rank)).reshape(*shape.window, -1, g, kernel.shape[-1] // g)
+    return jnp.moveaxis(parts, -1, rank).swapaxes(-1, -2).reshape(*shape.window, kernel.shape[-1] // g, -1)
 
 
 def _contract_kernel(x: jax.Array, dy: jax.Array, shape: _Geometry) -> jax.Array:
-    """The gradient by the kernel: one matrix product of x's patches with dy, over all places at once."""
-    patches = jnp.concatenate(_slices(x, shape), axis=-1)
-    taps, groups = math.prod(shape.window), shape.groups
-    if groups == 1:
-        flat = lax.dot_general(
-            patches.reshape(-1, patches.shape[-1]), dy.reshape(-1, dy.shape[-1]), (((0,), (0,)), ((), ()))
-        )
-    else:
-        grouped = patches.reshape(-1, taps, groups, x.shape[-1] // groups)
-        flat = jnp.einsum("ntgc,ngf->tcgf", grouped, dy.reshape(-1, groups, dy.shape[-1] // groups))
-    return flat.reshape(*shape.window, x.shape[-1] // groups, dy.shape[-1])
+    """The gradient by the kernel: matrix products of x's patches with dy, over all places at once."""
+    x, dy = _settled(x, dy), _settled(dy, x)
+    if shape.suits_winograd(x.shape[-1], dy.shape[-1]):
+        return _winograd_kernel(x, dy, [low for low, _ in shape.padding], shape.out)
+    channels, filters, g = x.shape[-1] // shape.groups, dy.shape[-1], shape.groups
+    parts, together = _slices(x, shape), max(1, 128 // x.shape[-1])
+    rows = []
+    for first in range(0, len(parts), together):
+        patches = jnp.stack(parts[first : first + together], axis=-2)
+        if g == 1:
+            rows.append(dy.reshape(-1, filters).T @ patches.reshape(-1, patches.shape[-2] * channels))
+        else:
+            patches = patches.reshape(-1, patches.shape[-2], g, channels)
+            rows.append(jnp.einsum("ntgc,ngf->gftc", patches, dy.reshape(-1, g, filters // g)))
+            rows[-1] = rows[-1].reshape(filters, -1)
+    return jnp.concatenate(rows, axis=1).T.reshape(*shape.window, channels, filters)
+
+
+# Winograd's F(2, 3): two outputs of a window of three by four products instead of six, in both axes of a plane
+# at once (Lavin and Gray, 2015, arXiv:1509.09308). Each transform is a tuple of sums over a list of arrays.
+
+
+def _winograd(x: jax.Array, kernel: jax.Array, low: Sequence[int], out: tuple[int, ...]) -> jax.Array:
+    """x (B, H, W, C), shifted by `low` zeros, with kernel (3, 3, C, F): 16 matrix products over tiles of 2 by 2."""
+    tiles = [(n + 1) // 2 for n in out]
+    inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
+    kernels = _both_axes(_from_kernel, [list(row) for row in kernel])
+    products = [[v @ u for v, u in zip(*rows)] for rows in zip(inputs, kernels)]
+    y = jnp.stack([jnp.stack(row, axis=3) for row in _both_axes(_to_output, products)], axis=2)
+    y = y.reshape(x.shape[0], 2 * tiles[0], 2 * tiles[1], kernel.shape[-1])
+    return y[:, : out[0], : out[1]]
+
+
+def _winograd_kernel(x: jax.Array, dy: jax.Array, low: Sequence[int], out: tuple[int, ...]) -> jax.Array:
+    """The same form contracted with dy instead of the kernel: (3, 3, C, F)."""
+    tiles = [(n + 1) // 2 for n in out]
+    inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
+    outputs = _both_axes(_from_output, _phases(dy, (0, 0), tiles, 2))
+    over_places = (((0, 1, 2), (0, 1, 2)), ((), ()))
+    products = [[lax.dot_general(d, v, over_places).T for v, d in zip(*rows)] for rows in zip(inputs, outputs)]
+    return jnp.stack([jnp.stack(row) for row in _both_axes(_to_kernel, products)])
+
+
+def _phases(x: jax.Array, low: Sequence[int], tiles: Sequence[int], reach: int) -> list[list[jax.Array]]:
+    """x's values at place (i, j) of each tile, for i and j below `reach`: each (B, *tiles, C)."""
+    ends = [2 * n + reach - 2 - a - m for n, a, m in zip(tiles, low, x.shape[1:3])]
+    x = _pad(x, tuple(zip(low, ends)), 0)
+
+    def phase(i: int, j: int) -> jax.Array:
+        stop = (x.shape[0], i + 2 * tiles[0] - 1, j + 2 * tiles[1] - 1, x.shape[-1])
+        return lax.slice(x, (0, i, j, 0), stop, (1, 2, 2, 1))
+
+    return [[phase(i, j) for j in range(reach)] for i in range(reach)]
+
+
+def _both_axes(transform: Callable, grid: Sequence[Sequence[jax.Array]]) -> list[Sequence[jax.Array]]:
+    columns = [transform(*column) for column in zip(*grid)]
+    return [transform(*row) for row in zip(*columns)]
+
+
+def _from_input(a: Any, b: Any, c: Any, d: Any) -> tuple:
+    return a - c, b + c, c - b, b - d
+
+
+def _from_kernel(a: Any, b: Any, c: Any) -> tuple:
+    return a, (a + b + c) / 2, (a - b + c) / 2, c
+
+
+def _to_output(a: Any, b: Any, c: Any, d: Any) -> tuple:
+    return a + b + c, b - c - d
+
+
+def _from_output(a: Any, b: Any) -> tuple:
+    return a, a + b, a - b, -b
+
+
+def _to_kernel(a: Any, b: Any, c: Any, d: Any) -> tuple:
+    return a + (b + c) / 2, (b - c) / 2, (b + c) / 2 + d
 
 
 def _wide(contract: Callable) -> Callable:
@@ -208,20 +283,49 @@ def max_pool(x: Any, *, window: Sequence[int], strides: Sequence[int], padding: 
     """Return the largest of each window of x (B, *S, C); the gradient goes to the first of equal ones."""
     x = jnp.asarray(x)
     pairs = tuple((int(low), int(high)) for low, high in padding)
-    floating = jnp.issubdtype(x.dtype, jnp.inexact)
-    lowest = -jnp.inf if floating else jnp.iinfo(x.dtype).min
+    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.iinfo(x.dtype).min
     if math.prod(window) > _MOST_TAPS:
-        initial = jnp.asarray(lowest, x.dtype)
-        ones = ((0, 0), *pairs, (0, 0))
-        return lax.reduce_window(x, initial, lax.max, (1, *window, 1), (1, *strides, 1), ones)
-    padded = _pad(x, pairs, lowest)
-    none = ((0, 0),) * len(pairs)
-    shape = _Geometry(padded.shape[1:-1], tuple(window), tuple(strides), none, (1,) * len(pairs), 1)
-    first, *others = _slices(padded, shape)
-    for other in others:
-        later = other > first
-        first = jnp.where(later | (other != other) if floating else later, other, first)
-    return first
+        sizes, steps = (1, *window, 1), (1, *strides, 1)
+        return lax.reduce_window(x, jnp.asarray(lowest, x.dtype), lax.max, sizes, steps, ((0, 0), *pairs, (0, 0)))
+    x = _pad(x, pairs, lowest)
+    unpadded = ((0, 0),) * len(pairs)
+    shape = _Geometry(x.shape[1:-1], tuple(window), tuple(strides), unpadded, (1,) * len(pairs), 1)
+    if shape.window == shape.strides:
+        whole = [slice(0, n * w) for n, w in zip(shape.out, shape.window)]
+        return _max_of_blocks(x[(slice(None), *whole)], shape.window)
+    return _first_largest(_slices(x, shape))[0]
+
+
+def _first_largest(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """The elementwise maximum (a NaN wins) and the number of the first part that has it."""
+    best, place = parts[0], jnp.zeros(parts[0].shape, jnp.int8)
+    for number, part in enumerate(parts[1:], start=1):
+        later = (part > best) | (part != part)
+        best, place = jnp.where(later, part, best), jnp.where(later, jnp.int8(number), place)
+    return best, place
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _max_of_blocks(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
+    return _first_largest(_block_parts(x, window))[0]
+
+
+@_max_of_blocks.defjvp
+def _max_of_blocks_jvp(window: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
+    """The tangent is a sum under a mask, whose transpose, unlike that of slices, is one fused loop."""
+    (x,), (dx,) = primals, tangents
+    best, place = _first_largest(_block_parts(x, window))
+    blocks = (x.shape[0], *(m for n, w in zip(x.shape[1:-1], window) for m in (n // w, w)), x.shape[-1])
+    within = tuple(range(2, 2 * len(window) + 1, 2))
+    numbers = jnp.arange(math.prod(window), dtype=jnp.int8).reshape(window)
+    chosen = jnp.expand_dims(place, within) == jnp.expand_dims(numbers, (0, *(a - 1 for a in within), 2 * len(window) + 1))
+    dx = jnp.where(chosen, dx.reshape(blocks), 0).sum(within)
+    return best, dx / _unseen_one(x).astype(dx.dtype)
+
+
+def _block_parts(x: jax.Array, window: tuple[int, ...]) -> list[jax.Array]:
+    size = tuple(x.shape[1:-1])
+    return _slices(x, _Geometry(size, window, window, ((0, 0),) * len(window), (1,) * len(window), 1))
 
 
 # ---- dropout --------------------------------------------------------------------------------------------------
@@ -232,10 +336,31 @@ def keep_mask(key: jax.Array, rate: Any, shape: Sequence[int]) -> jax.Array:
     bits = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     bits = _mix(_mix(bits ^ key[0]) + key[1])
     keep = 1.0 - jnp.asarray(rate, jnp.float32)
-    return (bits >> 8).astype(jnp.float32) * jnp.float32(2**-24) < keep
+    return _settled((bits >> 8).astype(jnp.float32), key) * jnp.float32(2**-24) < keep
 
 
 def _mix(bits: jax.Array) -> jax.Array:
     bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
     return bits ^ (bits >> 16)
+
+
+# ---- what is computed once ------------------------------------------------------------------------------------
+
+
+def _settled(x: jax.Array, witness: jax.Array) -> jax.Array:
+    """x itself, computed once however many slices of it are read.
+
+    XLA's CPU fusion repeats cheap producers in each reader (a dropout mask in all sixteen operands of a Winograd
+    product) and ignores `optimization_barrier`; it never repeats a division. So x is divided by one.
+    """
+    return x / _unseen_one(witness).astype(x.dtype)
+
+
+def _unseen_one(witness: jax.Array) -> jax.Array:
+    """1.0, made of any array by a sum that XLA does not see through: no population count reaches 64."""
+    if not witness.size:
+        return jnp.ones(())
+    element = witness[(0,) * witness.ndim].astype(jnp.float32)
+    bits = lax.bitcast_convert_type(lax.stop_gradient(element), jnp.uint32)
+    return 1.0 + (lax.population_count(bits) >> 6).astype(jnp.float32)

@@ -37,9 +37,7 @@ def conv(
     )  # fmt: skip
 
 
-def conv_transpose(
-    x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]
-) -> Array:
+def conv_transpose(x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Array:
     spatial = tuple(range(kernel.ndim - 2))
     flipped = jax.numpy.flip(kernel, spatial).swapaxes(-1, -2)
     ones = (1,) * len(spatial)

@@ -6,26 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 
 from kerata import tree
 from kerata.engine.numpy.namespace import Namespace, numpy
-from kerata.engine.numpy.values import Array, Placeholder, as_dtype, narrowed, no_tensor, on_arrays, value_of
+from kerata.engine.numpy.values import Placeholder, Value, as_dtype, narrowed, no_tensor, on_arrays, value_of
+from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "rows",
-    "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "reduce_at",
+    "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 special: Any = Namespace(scipy.special)
 
 
 def as_array(x: Any, dtype: str | None = None) -> Array:
-    if isinstance(x, Array):
+    if isinstance(x, Value):
         return x if dtype is None else x.astype(dtype)
     if hasattr(x, "detach"):  # a PyTorch tensor
         x = x.detach().cpu().numpy()
-    kind = Placeholder if any(isinstance(leaf, Placeholder) for leaf in tree.flatten(x)) else Array
+    kind = Placeholder if any(isinstance(leaf, Placeholder) for leaf in tree.flatten(x)) else Value
     array = np.array(x, None if dtype is None else as_dtype(dtype))  # a copy: nobody else can change it
     if array.dtype.kind in "OSU":
         raise no_tensor(x)
@@ -37,7 +39,7 @@ def to_numpy(x: Array) -> np.ndarray:
 
 
 def is_array(x: Any) -> bool:
-    return isinstance(x, Array)
+    return isinstance(x, Value)
 
 
 def is_traced(x: Any) -> bool:
@@ -60,6 +62,22 @@ def add_at(x: Array, index: Any, values: Array) -> Array:
     y = np.array(x)
     np.add.at(y, index, np.asarray(values).astype(y.dtype))
     return y
+
+
+@on_arrays
+def reduce_at(x: Array, index: Any, values: Array, reduction: str) -> Array:
+    y = np.array(x)
+    join = {"max": np.maximum, "min": np.minimum, "mul": np.multiply}[reduction]
+    join.at(y, index, np.asarray(values).astype(y.dtype))
+    return y
+
+
+@on_arrays
+def lu_factor(x: Array) -> tuple[Array, Array]:
+    lu, pivots = np.empty_like(x), np.empty(x.shape[:-1], np.int32)
+    for place in np.ndindex(*x.shape[:-2]):
+        lu[place], pivots[place] = scipy.linalg.lu_factor(x[place])
+    return lu, pivots
 
 
 def rows(x: Array, index: Array) -> Array:

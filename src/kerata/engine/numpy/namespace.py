@@ -10,7 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from kerata.engine.numpy.values import Array, apply, is_floating
+from kerata.engine.numpy.values import Value, apply, is_floating
 
 __all__ = ["Namespace", "numpy"]
 
@@ -141,13 +141,13 @@ def _take(
     a, indices = np.asarray(a), np.asarray(indices)
     if axis is None:
         a = a.ravel()
-    axis = (axis or 0) % a.ndim
+    along = 0 if axis is None else axis % a.ndim
     if mode in ("clip", "wrap"):
-        return np.take(a, indices, axis, mode=mode)
-    size = a.shape[axis]
+        return np.take(a, indices, along, mode=mode)
+    size = a.shape[along]
     inside = (-size <= indices) & (indices < size)
-    picked = np.take(a, np.where(inside, indices, 0), axis) if size else np.take(a, indices, axis)
-    inside = inside.reshape(*(1,) * axis, *indices.shape, *(1,) * (a.ndim - axis - 1))
+    picked = np.take(a, np.where(inside, indices, 0), along) if size else np.take(a, indices, along)
+    inside = inside.reshape(*(1,) * along, *indices.shape, *(1,) * (a.ndim - along - 1))
     return picked if inside.all() else np.where(inside, picked, _outside(a.dtype, fill_value))
 
 
@@ -205,7 +205,7 @@ def _issubdtype(arg1: Any, arg2: Any) -> bool:
     return np.issubdtype(np.dtype(arg1) if isinstance(arg1, str) else arg1, arg2)
 
 
-def _asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, device: Any = None) -> Array:
+def _asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, device: Any = None) -> Value:
     from kerata.engine.numpy.arrays import as_array
 
     return as_array(a, dtype)
@@ -230,7 +230,7 @@ numpy: Any = Namespace(
     },
     asis={
         "array": _asarray, "asarray": _asarray, "finfo": ml_dtypes.finfo, "iinfo": ml_dtypes.iinfo,
-        "issubdtype": _issubdtype, "ndarray": Array,
+        "issubdtype": _issubdtype, "ndarray": Value,
         **{name: getattr(ml_dtypes, name) for name in ml_dtypes.__all__ if name not in ("finfo", "iinfo")},
     },
 )  # fmt: skip

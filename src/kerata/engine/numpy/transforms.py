@@ -11,11 +11,11 @@ import numpy as np
 
 from kerata import errors, tree
 from kerata.engine.numpy.arrays import as_array, is_traced, numpy
-from kerata.engine.numpy.values import Array, Placeholder
-from kerata.engine.protocol import Spec, Tree
+from kerata.engine.numpy.values import Placeholder
+from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "vmap", "scan",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
     "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
     "stop_gradient", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -38,11 +38,15 @@ def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
 
 
 def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-    raise errors.Unsupported("the numpy engine takes no gradients.", hint="kerata.config.set_engine('jax')")
+    raise _no_derivatives()
 
 
 def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
     return function
+
+
+def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:
+    raise _no_derivatives()
 
 
 def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]:
@@ -140,6 +144,10 @@ def concrete() -> AbstractContextManager[Any]:
 
 def block_until_ready(x: Tree) -> Tree:
     return x
+
+
+def _no_derivatives() -> errors.Unsupported:
+    return errors.Unsupported("the numpy engine takes no derivatives.", hint="kerata.config.set_engine('jax')")
 
 
 def _is_number(x: Any) -> bool:

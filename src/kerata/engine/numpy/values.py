@@ -1,4 +1,4 @@
-"""`Array`: a NumPy array that is a value, and `apply`, by which every function of this engine runs.
+"""`Value`: a NumPy array that is never written to, and `apply`, by which every function of this engine runs.
 
 NumPy and JAX differ in their dtypes; here JAX's rule holds, so that the same program gives the same dtypes:
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from kerata import config, errors, tree
 
-__all__ = ["Array", "Placeholder", "apply", "as_dtype", "is_floating", "narrowed", "on_arrays", "value_of"]
+__all__ = ["Value", "Placeholder", "apply", "as_dtype", "is_floating", "narrowed", "on_arrays", "value_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,8 +36,8 @@ _NAMES = {"bool", "complex64", "complex128", "float32", "float64"} | {dtype.name
 _NAMES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
-class Array(np.ndarray):
-    """An array of this engine. Like JAX's it is never written to: `x += 1` gives a new one."""
+class Value(np.ndarray):
+    """An array of this engine. Like one of JAX it never changes: `x += 1` gives a new one."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any):
         return apply(getattr(ufunc, method), *inputs, **kwargs)
@@ -55,7 +55,7 @@ class Array(np.ndarray):
         return str(np.asarray(self))
 
 
-class Placeholder(Array):
+class Placeholder(Value):
     """Zeros that stand for values to come, while shapes are worked out. What is computed from one is one."""
 
 
@@ -69,13 +69,13 @@ for _name in (
     "all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "dot", "max", "mean", "min",
     "nonzero", "prod", "repeat", "round", "sort", "std", "sum", "take", "trace", "var",
 ):  # fmt: skip
-    setattr(Array, _name, _method(_name))
+    setattr(Value, _name, _method(_name))
 
 
 def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return what `function` of NumPy arrays gives for arrays of this engine, by the rule above."""
     leaves, structure = tree.flatten_with_spec((args, kwargs))
-    kind = Placeholder if any(isinstance(leaf, Placeholder) for leaf in leaves) else Array
+    kind = Placeholder if any(isinstance(leaf, Placeholder) for leaf in leaves) else Value
     asked = any(_is_dtype(leaf) for leaf in leaves)
     leaves = [_plain(leaf) for leaf in leaves]
     dtypes = {leaf.dtype for leaf in leaves if isinstance(leaf, np.ndarray)}
@@ -135,7 +135,7 @@ def is_floating(dtype: Any) -> bool:
     return dtype.kind == "f" or dtype in _EXTRA_FLOATS
 
 
-def value_of(x: Any, kind: type[Array]) -> Array:
+def value_of(x: Any, kind: type[Value]) -> Value:
     """Return a NumPy array, or scalar, as one of this engine."""
     value = np.asarray(x).view(kind)
     value.flags.writeable = False
@@ -152,7 +152,7 @@ def _default(dtype: np.dtype) -> np.dtype:
 
 
 def _plain(x: Any) -> Any:
-    if isinstance(x, Array):
+    if isinstance(x, Value):
         return x.view(np.ndarray)
     if isinstance(x, type):
         return as_dtype(x) if x in (bool, int, float, complex) else x

@@ -1,0 +1,52 @@
+"""Optimizers: how gradients change weights. Each is its update rule; what surrounds the rule is in `Optimizer`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerata import errors
+from kerata.core.registry import Vocabulary
+from kerata.optimizers import schedules as schedules
+from kerata.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
+from kerata.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
+from kerata.optimizers.base import Optimizer
+from kerata.optimizers.loss_scale import LossScaleOptimizer
+from kerata.optimizers.multi import MultiOptimizer, OptimizerMap
+from kerata.optimizers.muon import Muon
+from kerata.optimizers.sgd import SGD, Lion
+
+__all__ = [
+    "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "LossScaleOptimizer",
+    "MultiOptimizer", "Muon", "Nadam", "Optimizer", "OptimizerMap", "RMSprop", "SGD", "ScheduleFreeAdamW",
+    "deserialize", "get", "schedules", "serialize",
+]  # fmt: skip
+
+_vocabulary = Vocabulary("optimizer", __name__, Optimizer)
+
+
+def get(identifier: Any) -> Any:
+    """Return the optimizer for a name, a config, a class or an `Optimizer`; None for None.
+
+    Example:
+        >>> kerata.optimizers.get("adam")
+        <Adam 'adam'>
+    """
+    if isinstance(identifier, str):
+        return _vocabulary.get(identifier if identifier in _vocabulary.names else identifier.lower())
+    found = _vocabulary.get(identifier)
+    if found is not None and not isinstance(found, Optimizer):
+        raise errors.InvalidArgument(
+            "this is no optimizer.", where="optimizers.get", expected="a name, a config, or an Optimizer",
+            got=repr(identifier),
+        )  # fmt: skip
+    return found
+
+
+def serialize(optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimizer as data, without its state."""
+    return _vocabulary.serialize(optimizer)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Optimizer:
+    """Return the optimizer that `serialize` described."""
+    return _vocabulary.deserialize(config, custom_objects)

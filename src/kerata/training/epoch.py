@@ -1,0 +1,119 @@
+"""One pass over a source: its blocks go through the model's step, and the callbacks hear of it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from kerata import engine, errors, tree
+from kerata.data.sources import ArraySource, Source
+from kerata.training.loop import Pace, Program, on_host, run_block
+
+__all__ = ["EpochRunner", "stacked"]
+
+
+class EpochRunner:
+    """Runs epochs of one source through one of a model's steps.
+
+    Args:
+        model: the model; `mode` says which of its steps: "train", "test" or "predict".
+        watchers: the callbacks. Where one of them acts between steps, steps are run one by one.
+        limit: how many steps an epoch has; None until it is known.
+    """
+
+    def __init__(self, model: Any, mode: str, source: Source, watchers: Any, limit: int | None) -> None:
+        self.model, self.mode, self.source, self.watchers, self.limit = model, mode, source, watchers, limit
+        self.seen = 0
+        self._epochs = 0
+        self._unfinished: Any = None
+        self._predictions: list[tuple[Any, int]] = []
+        self._pace = Pace(exact=watchers.needs_exact_steps(mode) or model.run_eagerly)
+
+    def epoch(self) -> dict[str, Any]:
+        """Run one epoch and return its last logs."""
+        self.seen, self._last = 0, {}
+        for block in self._blocks():
+            steps = block.steps if self.limit is None else min(block.steps, self.limit - self.seen)
+            logs = self._run(self.model._program(self.mode, block), block, steps)
+            self.seen += steps
+            if self.mode == "predict":
+                self._predictions.append((stacked(logs), steps))
+            if self.seen == self.limit or self._stopped:
+                break
+        else:
+            self._unfinished = None
+            if self.limit is not None and self.seen < self.limit:
+                self._ended_early()
+        self._epochs += 1
+        return self._last
+
+    @property
+    def _stopped(self) -> bool:
+        return self.mode == "train" and self.model.stop_training
+
+    def _run(self, program: Program, block: Any, steps: int) -> Any:
+        offset = self.seen
+
+        def values(step: int) -> dict[str, Any]:
+            return {} if self.mode == "predict" else program.log_values(logs, step - offset)
+
+        def on_chunk(start: int, stop: int, new_logs: Any) -> bool:
+            nonlocal logs
+            logs = new_logs
+            self._last = values(offset + stop - 1)
+            self.watchers.after_steps(self.mode, offset + start, offset + stop, self._last, values)
+            return self._stopped
+
+        logs = None
+        if not self._pace.exact:
+            return run_block(program, block, self._pace, on_chunk, steps)
+        logs = program.empty_logs(block) if program.compiled else None
+        for i in range(steps):
+            self.watchers.before_step(self.mode, offset + i)
+            if on_chunk(i, i + 1, program.run(block, logs, i, i + 1)):
+                break
+        return logs
+
+    def _blocks(self) -> Any:
+        """Return the blocks of the next epoch; a source that can be read only once goes on where it stopped."""
+        if not (getattr(self.source, "_once", False) and self.limit is not None):
+            return self.source.blocks()
+        if self._unfinished is None:
+            self._unfinished = self.source.blocks()
+        return self._unfinished
+
+    def _ended_early(self) -> None:
+        if self.seen == 0 and self._epochs == 0:
+            raise errors.InvalidArgument(
+                "the data ended before the first step.", where=self.mode, expected=f"{self.limit} batches", got="none",
+                hint="a generator can be used up only once: give an object that can be iterated again",
+            )  # fmt: skip
+        message = f"the data ended after {self.seen} of {self.limit} steps"
+        if isinstance(self.source, ArraySource):
+            warnings.warn(f"{message}; so did the epoch.", stacklevel=2)
+            return
+        warnings.warn(
+            f"{message}, so the run ends here. A generator for several epochs must go on for ever, or be an object "
+            "that can be iterated again.", stacklevel=2,
+        )  # fmt: skip
+        if self.mode == "train":
+            self.model.stop_training = True
+
+    def outputs(self) -> Any:
+        """Return all predictions, batches joined along the first axis."""
+        if not self._predictions:
+            raise errors.InvalidArgument("there are no data.", where="predict: x")
+
+        def joined(*parts: Any) -> np.ndarray:
+            arrays = [on_host(part)[:steps] for part, (_, steps) in zip(parts, self._predictions)]
+            arrays = [a.reshape(-1, *a.shape[2:]) if a.ndim > 1 else a for a in arrays]
+            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+        return tree.map_structure(joined, *[part for part, _ in self._predictions])
+
+
+def stacked(logs: Any) -> Any:
+    """Return eager results, a list with one tree for each step, stacked as compiled ones are."""
+    return tree.map_structure(lambda *a: engine.xp.stack(a), *logs) if isinstance(logs, list) else logs

@@ -183,7 +183,7 @@ def test_install_and_uninstall():
     assert compat.installed()
     compat.install()  # twice is once
     import keras.layers
-    import tensorflow
+    import tensorflow  # noqa: F401
 
     compat.uninstall()
     assert not compat.installed()

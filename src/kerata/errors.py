@@ -9,6 +9,7 @@ import difflib
 import functools
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -97,6 +98,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_ENGINE_FOLDERS = [  # as installed: a user's own folder may be called jax
+    f"{os.sep}{site}{os.sep}{package}{os.sep}"
+    for site in ("site-packages", "dist-packages")
+    for package in ("jax", "jaxlib", "optree")
+]
 _internal_frames = os.environ.get("KERATA_INTERNAL_FRAMES", "") not in ("", "0")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -110,9 +116,7 @@ def show_internal_frames(show: bool | None = None) -> bool:
 
 
 def _is_internal(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) or any(
-        f"{os.sep}{package}{os.sep}" in filename for package in ("jax", "jaxlib", "optree", "contextlib.py")
-    )
+    return filename.startswith(_PACKAGE) or any(part in filename for part in _ENGINE_FOLDERS)
 
 
 def _user_traceback(traceback: types.TracebackType | None) -> types.TracebackType | None:
@@ -128,7 +132,13 @@ def _user_traceback(traceback: types.TracebackType | None) -> types.TracebackTyp
     return result
 
 
-_depth = 0
+class _Calls(threading.local):
+    """How many public entry points this thread is inside of."""
+
+    depth = 0
+
+
+_calls = _Calls()
 
 
 def user_facing(function: _F) -> _F:
@@ -139,16 +149,15 @@ def user_facing(function: _F) -> _F:
 
     @functools.wraps(function)
     def entry(*args: Any, **kwargs: Any) -> Any:
-        global _depth
-        _depth += 1
+        _calls.depth += 1
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            if _depth > 1:
+            if _calls.depth > 1:
                 raise
             raise for_user(error) from None
         finally:
-            _depth -= 1
+            _calls.depth -= 1
 
     return entry  # type: ignore[return-value]
 
@@ -159,6 +168,10 @@ def for_user(error: BaseException) -> BaseException:
         return error
     # What the engine said before stays an internal matter once the error has been told in our words.
     error.__cause__, error.__suppress_context__ = None, True
+    if notes := getattr(error, "__notes__", None):
+        notes[:] = [text for text in notes if "JAX_TRACEBACK_FILTERING" not in text]  # its frames are gone here too
+    if hasattr(error, "__notes__"):
+        error.__notes__ = [text for text in error.__notes__ if "JAX_TRACEBACK_FILTERING" not in text]
     return error.with_traceback(_user_traceback(error.__traceback__))
 
 

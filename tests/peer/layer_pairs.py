@@ -96,6 +96,8 @@ def built(row: Row) -> tuple[Any, Any]:
     values = start_values(row, theirs.weights)
     theirs.set_weights(values)
     ours.set_weights(values)
+    if hasattr(theirs, "finalize_state"):
+        theirs.finalize_state()  # Keras's Normalization keeps copies of its weights
     return ours, theirs
 
 
@@ -110,18 +112,19 @@ def their_results(row: Row) -> Found:
     floating = row.integers is None
 
     def loss(trainable: Any, inputs: Any) -> Any:
-        state = [v.value for v in theirs.non_trainable_variables]
-        y, state, losses = theirs.stateless_call(
-            trainable, state, row.nested(inputs), return_losses=True, **row.call_arguments
-        )
+        # Not `stateless_call`, which leaves out the casts and the losses of the outputs.
+        with keras.StatelessScope(zip(theirs.trainable_variables, trainable), collect_losses=True) as scope:
+            y = theirs(row.nested(inputs), **row.call_arguments)
+            losses = theirs.losses
+        state = [scope.get_current_value(v) for v in theirs.non_trainable_variables]
         return weighted_sum(y, lambda y, r: (y.astype("float32") * r).sum()), (y, state, losses)
 
     trainable = [v.value for v in theirs.trainable_variables]
     gradient = jax.value_and_grad(loss, argnums=(0, 1) if floating else 0, has_aux=True)
     (_, (y, state, losses)), gradients = jax.jit(gradient)(trainable, [jax.numpy.asarray(x) for x in row.inputs])
     flat = [*gradients[0], *gradients[1]] if floating else gradients
-    state = [s for v, s in zip(theirs.non_trainable_variables, state) if "seed" not in v.path]
-    return Found(y, flat, state, losses)
+    kept = zip(theirs.non_trainable_variables, state)
+    return Found(y, flat, [v if new is None else new for v, new in kept if "seed" not in v.path], losses)
 
 
 @functools.lru_cache(maxsize=None)
@@ -142,5 +145,5 @@ def our_results(row: Row) -> Found:
 
 
 def as_json(config: Any) -> Any:
-    """Return `config` as a file has it."""
-    return json.loads(json.dumps(config))
+    """Return `config` as a file has it; but with six digits, since Keras rounds some numbers to float32."""
+    return json.loads(json.dumps(config), parse_float=lambda text: float(f"{float(text):.6g}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, Self
@@ -120,9 +121,14 @@ def _as_data(value: Any) -> Any:
         return type(value)(map(_as_data, value)) if type(value) in (list, tuple) else [_as_data(v) for v in value]
     if isinstance(value, dict):
         return {key: _as_data(v) for key, v in value.items()}
-    if isinstance(value, types.FunctionType) and value.__module__ == "kerata.activations":
+    if isinstance(value, types.FunctionType) and _is_activation(value):
         return value.__name__
     return registry.serialize_keras_object(value)
+
+
+def _is_activation(function: types.FunctionType) -> bool:
+    module = sys.modules.get("kerata.activations")  # nothing comes from it before it is imported
+    return getattr(module, function.__name__, None) is function
 
 
 def _from_data(value: Any) -> Any:

@@ -134,7 +134,7 @@ def serialize_keras_object(obj: Any) -> Any:
         return obj
     if isinstance(obj, (list, tuple)):
         items = [serialize_keras_object(item) for item in obj]
-        return items if isinstance(obj, list) else {"class_name": "__tuple__", "config": {"value": items}}
+        return items if isinstance(obj, list) else tuple(items)  # Keras has no mark for tuples that it could read
     if isinstance(obj, dict):
         return {key: serialize_keras_object(value) for key, value in obj.items()}
     if isinstance(obj, np.generic):
@@ -247,7 +247,8 @@ def deserialize_keras_object(
     if config is None or isinstance(config, (str, bool, int, float)):
         return config
     if isinstance(config, (list, tuple)):
-        return [deserialize_keras_object(item) for item in config]
+        items = [deserialize_keras_object(item) for item in config]
+        return items if isinstance(config, list) else tuple(items)
     if not isinstance(config, dict):
         raise errors.InvalidType("this is no config.", where="deserialize", got=type(config).__name__)
     if "class_name" not in config or "config" not in config:

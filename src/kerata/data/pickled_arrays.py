@@ -2,8 +2,8 @@
 
 Some well-known data sets hold pickles (CIFAR's batches, the ragged sequences of IMDB and Reuters). A pickle may name
 any function; here the four names that an array needs stand for small classes of this file, which take plain values
-alone and check them, and every other name is refused. NumPy's own unpickling code is never reached. Nothing but data
-sets is read this way.
+alone and check them, and every other name is refused. NumPy's own unpickling code is never reached. What a pickle can
+still do is to ask for more memory than there is, so its hash is checked before. Nothing but data sets is read this way.
 """
 
 from __future__ import annotations

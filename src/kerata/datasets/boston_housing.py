@@ -7,15 +7,13 @@ import numpy as np
 from kerata import errors
 from kerata.data.pickled_arrays import read_npz
 from kerata.datasets.origins import fetch
-from kerata.datasets.splits import check_test_split, shuffled, split
+from kerata.datasets.splits import Split, check_test_split, shuffled, split
 
 __all__ = ["load_data"]
 
-Pair = tuple[np.ndarray, np.ndarray]
-
 
 @errors.user_facing
-def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113) -> tuple[Pair, Pair]:
+def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113) -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (57 kB).
 
     506 districts with 13 attributes each; one of them treats the share of Black residents as a cause of the price.

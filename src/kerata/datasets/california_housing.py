@@ -7,17 +7,15 @@ import numpy as np
 from kerata import errors
 from kerata.data.pickled_arrays import read_npz
 from kerata.datasets.origins import fetch
-from kerata.datasets.splits import check_test_split, shuffled, split
+from kerata.datasets.splits import Split, check_test_split, shuffled, split
 
 __all__ = ["load_data"]
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 @errors.user_facing
 def load_data(
     version: str = "large", path: str = "california_housing.npz", test_split: float = 0.2, seed: int = 113
-) -> tuple[Pair, Pair]:
+) -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (743 kB).
 
     Args:

@@ -7,14 +7,13 @@ import numpy as np
 from kerata import errors
 from kerata.datasets.cifar import load_batches
 from kerata.datasets.origins import fetch_folder
+from kerata.datasets.splits import Split
 
 __all__ = ["load_data"]
 
-Pair = tuple[np.ndarray, np.ndarray]
-
 
 @errors.user_facing
-def load_data() -> tuple[Pair, Pair]:
+def load_data() -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (163 MB).
 
     50,000 images for training and 10,000 for the test, of 10 classes: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kerata import errors
 from kerata.datasets.cifar import load_batches
 from kerata.datasets.origins import fetch_folder
+from kerata.datasets.splits import Split
 
 __all__ = ["load_data"]
 
-Pair = tuple[np.ndarray, np.ndarray]
-
 
 @errors.user_facing
-def load_data(label_mode: str = "fine") -> tuple[Pair, Pair]:
+def load_data(label_mode: str = "fine") -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (161 MB).
 
     50,000 images for training and 10,000 for the test.

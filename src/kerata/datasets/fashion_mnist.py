@@ -11,14 +11,13 @@ import numpy as np
 
 from kerata import errors
 from kerata.datasets.origins import fetch
+from kerata.datasets.splits import Pair, Split
 
 __all__ = ["load_data"]
 
-Pair = tuple[np.ndarray, np.ndarray]
-
 
 @errors.user_facing
-def load_data() -> tuple[Pair, Pair]:
+def load_data() -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (30 MB).
 
     60,000 images for training and 10,000 for the test, of 10 classes: 0 T-shirt/top, 1 trouser, 2 pullover, 3 dress,
@@ -51,9 +50,9 @@ def _read_idx(path: Path) -> np.ndarray:
         data = gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise errors.CorruptFile("the file cannot be unpacked.", where=str(path), got=error) from error
-    if data[:3] != b"\0\0\x08":
-        raise errors.CorruptFile("this is no IDX file of bytes.", where=str(path), got=data[:4])
-    start = 4 + 4 * data[3]
+    start = 4 + 4 * data[3] if len(data) > 3 else 4
+    if data[:3] != b"\0\0\x08" or len(data) < start:
+        raise errors.CorruptFile("this is no IDX file of bytes.", where=str(path), got=data[:16])
     shape = tuple(np.frombuffer(data[4:start], ">u4").tolist())
     if len(data) - start != math.prod(shape):
         raise errors.CorruptFile(

@@ -9,12 +9,10 @@ import numpy as np
 from kerata import errors
 from kerata.data.pickled_arrays import read_npz
 from kerata.datasets.origins import fetch
-from kerata.datasets.splits import shuffled
+from kerata.datasets.splits import Split, shuffled
 from kerata.datasets.word_ids import drop_long, limit_words, mark_start, object_array, read_word_index
 
 __all__ = ["get_word_index", "load_data"]
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 @errors.user_facing
@@ -28,7 +26,7 @@ def load_data(
     oov_char: int | None = 2,
     index_from: int | None = 3,
     **kwargs: Any,
-) -> tuple[Pair, Pair]:
+) -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (17 MB).
 
     25,000 reviews for training and 25,000 for the test. Words are numbered by how frequent they are.

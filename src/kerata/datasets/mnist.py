@@ -9,16 +9,15 @@ import numpy as np
 
 from kerata import errors
 from kerata.data.pickled_arrays import read_npz
+from kerata.datasets.splits import Pair, Split
 
 __all__ = ["load_data"]
 
 _PACKAGED = Path(__file__).parent / "files" / "mnist.npz"
 
-Pair = tuple[np.ndarray, np.ndarray]
-
 
 @errors.user_facing
-def load_data(path: str = "mnist.npz") -> tuple[Pair, Pair]:
+def load_data(path: str = "mnist.npz") -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, without a network.
 
     The digits 0 to 9 by many hands, white on black: 60,000 images for training and 10,000 for the test.

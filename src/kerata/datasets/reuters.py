@@ -7,12 +7,10 @@ import numpy as np
 from kerata import errors
 from kerata.data.pickled_arrays import read_npz
 from kerata.datasets.origins import fetch
-from kerata.datasets.splits import check_test_split, shuffled, split
+from kerata.datasets.splits import Split, check_test_split, shuffled, split
 from kerata.datasets.word_ids import drop_long, limit_words, mark_start, object_array, read_word_index
 
 __all__ = ["get_label_names", "get_word_index", "load_data"]
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 _TOPICS = """
     cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton carcass
@@ -32,7 +30,7 @@ def load_data(
     start_char: int | None = 1,
     oov_char: int | None = 2,
     index_from: int | None = 3,
-) -> tuple[Pair, Pair]:
+) -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`, from the cache or the network (2 MB).
 
     11,228 newswires of 46 topics, which `get_label_names` names. Words are numbered by how frequent they are.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from kerata import errors
 
-__all__ = ["check_test_split", "shuffled", "split"]
+__all__ = ["Pair", "Split", "check_test_split", "shuffled", "split"]
+
+Pair = tuple[np.ndarray, np.ndarray]  # (x, y)
+Split = tuple[Pair, Pair]  # for training, for the test
 
 
 def check_test_split(test_split: float, where: str) -> None:
@@ -19,13 +20,13 @@ def check_test_split(test_split: float, where: str) -> None:
         )
 
 
-def shuffled(rng: np.random.RandomState, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shuffled(rng: np.random.RandomState, x: np.ndarray, y: np.ndarray) -> Pair:
     """Return the rows of `x` and `y` in one random order."""
     order = rng.permutation(len(x))
     return x[order], y[order]
 
 
-def split(x: Any, y: Any, test_split: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+def split(x: np.ndarray, y: np.ndarray, test_split: float) -> Split:
     """Return `(x_train, y_train), (x_test, y_test)`: the last `test_split` of the rows is for the test."""
     end = int(len(x) * (1 - test_split))
     return (x[:end], y[:end]), (x[end:], y[end:])

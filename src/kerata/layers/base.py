@@ -266,6 +266,8 @@ class Layer(Operation, Configurable, Stateful):
             kwargs["training"] = training
         elif signature.takes_training and named["training"] is None and training is not None:
             args, kwargs = _replace(signature, args, kwargs, "training", training)
+        elif not signature.takes_training:
+            kwargs.pop("training", None)  # it is for the layers inside, which see it in the context
         masks = self._mask_arguments(signature, named)
         kwargs.update(masks)
         first = named.get(signature.first) if signature.first else None
@@ -637,7 +639,7 @@ class Layer(Operation, Configurable, Stateful):
         }
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = registry.serialize_keras_object(self.activity_regularizer)
-        return {**base, **{k: v for k, v in super().get_config().items() if k not in _NOT_IN_CONFIG}}
+        return {**base, **{k: v for k, v in super().get_config().items() if _is_own_argument(type(self), k)}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -661,14 +663,19 @@ _VOCABULARIES = {
     "constraint": "constraints",
 }  # fmt: skip
 _LATER = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config"})
-_BASE_ARGUMENTS = frozenset({
-    "name", "trainable", "dtype", "activity_regularizer", "autocast", "input_shape", "input_dim", "batch_size",
-    "batch_input_shape", "batch_shape",
+_BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
+_SHAPE_ARGUMENTS = frozenset({
+    "input_shape", "input_dim", "input_length", "batch_size", "batch_input_shape", "batch_shape",
 })  # fmt: skip
-_NOT_KEPT = frozenset({
-    "self", "__class__", "kwargs", "name", "trainable", "dtype", "activity_regularizer", "autocast",
-})  # fmt: skip
-_NOT_IN_CONFIG = _BASE_ARGUMENTS | _LATER - {"quantization_config"}
+_NOT_KEPT = _BASE_ARGUMENTS | {"self", "__class__", "kwargs"}
+
+
+@functools.lru_cache(maxsize=None)
+def _is_own_argument(cls: type, name: str) -> bool:
+    """Return whether the config of `cls` lists the argument `name`; those of every layer it has already."""
+    if name in _SHAPE_ARGUMENTS:  # some class may name one for a purpose of its own, as `Embedding` does
+        return any(name in inspect.signature(c.__init__).parameters for c in cls.__mro__ if "__init__" in vars(c))
+    return name not in _BASE_ARGUMENTS | _LATER or name == "quantization_config"
 
 
 def _build_wrapper(build: Callable[..., None]) -> Callable[..., None]:

@@ -222,6 +222,8 @@ class LayerNormalization(_ScaledAndShifted):
         self.rms_scaling = bool(kwargs.pop("rms_scaling", False))
         super().__init__(**kwargs)
         self._keep(locals())
+        if self.rms_scaling:
+            self.scale, self.center = True, False
         self.axis = _axes(self, axis)
         self.autocast = False
 

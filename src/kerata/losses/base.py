@@ -58,16 +58,13 @@ class Loss(Configurable):
             sample_weight: weights, one a sample, (B,) or (B, 1), or one a value.
         """
         in_mask = scopes.get_mask(y_pred)
-        y_true = tree.map_structure(self._as_target, y_true)
-        y_pred = tree.map_structure(lambda x: ops.convert_to_tensor(x, dtype=self.dtype), y_pred)
+        # Targets hold class numbers, for which 16 bits are too few: bfloat16 takes 257 for 256.
+        y_true = _as_tensors(y_true, dtypes.result_type(self.dtype, "float32"))
+        y_pred = _as_tensors(y_pred, self.dtype)
         values = self.call(y_true, y_pred)
         masks = [mask for mask in (in_mask, scopes.get_mask(values)) if mask is not None]
         mask = functools.reduce(ops.logical_and, masks) if masks else None
         return reduce_weighted_values(values, sample_weight, mask, self.reduction, self.dtype)
-
-    def _as_target(self, x: Any) -> Any:
-        """Return `x` in a dtype that holds class numbers, which 16 bits do not: bfloat16 takes 257 for 256."""
-        return ops.convert_to_tensor(x, dtype=dtypes.result_type(self.dtype, "float32"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss values, (B,) or (B, …)."""
@@ -120,6 +117,13 @@ class FunctionLoss(LossFunctionWrapper):
     ) -> None:
         super().__init__(fn, reduction, name, dtype, **arguments)
         vars(self).update(arguments)
+
+
+def _as_tensors(x: Any, dtype: str) -> Any:
+    """Return the tensors of a nest in `dtype`; a list of numbers is one tensor."""
+    if all(isinstance(leaf, (bool, int, float)) for leaf in tree.flatten(x)):
+        return ops.convert_to_tensor(x, dtype=dtype)
+    return tree.map_structure(lambda leaf: ops.convert_to_tensor(leaf, dtype=dtype), x)
 
 
 def config_with(item: Configurable, always: tuple[str, ...], unlisted: frozenset[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from kerata.core import dtypes
 from kerata.core.symbolic import KerasTensor
 from kerata.losses.reduction import broadcastable, squeeze_or_expand_to_same_rank
 
-__all__ = ["as_float", "check_class_numbers", "check_class_rows", "check_labels", "pair"]
+__all__ = ["as_float", "check_class_numbers", "check_class_rows", "check_labels", "check_pair", "pair"]
 
 
 def as_float(x: Any) -> Any:
@@ -20,41 +20,50 @@ def as_float(x: Any) -> Any:
     return x if dtypes.is_float(x.dtype) else ops.cast(x, config.floatx())
 
 
-def pair(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def pair(name: str, y_true: Any, y_pred: Any, kind: str = "loss") -> tuple[Any, Any]:
     """Return targets and predictions as float tensors of one dtype and rank, whose values belong together.
 
     Raises:
-        ShapeMismatch: when they do not combine, or when it cannot be told how: targets (B,) for outputs (B, C).
+        ShapeMismatch: as `check_pair` does.
     """
     y_pred = as_float(y_pred)
     y_true, y_pred = squeeze_or_expand_to_same_rank(ops.convert_to_tensor(y_true, dtype=y_pred.dtype), y_pred)
+    check_pair(name, y_true, y_pred, kind)
+    return y_true, y_pred
+
+
+def check_pair(name: str, y_true: Any, y_pred: Any, kind: str = "loss") -> None:
+    """Raise unless the values of `y_true` and `y_pred` belong together.
+
+    Raises:
+        ShapeMismatch: when they do not combine, or it cannot be told how: targets (B,) for outputs (B, C).
+    """
     ours, theirs = tuple(y_true.shape), tuple(y_pred.shape)
     few, many = sorted((ours, theirs), key=len)
     # NumPy would line (B,) up with the last axis of (B, C); a batch means the first.
     ambiguous = 0 < len(few) < len(many) and few[0] == many[0] and few[0] not in (1, None)
     if ambiguous or not broadcastable(ours, theirs):
         raise errors.ShapeMismatch(
-            "targets and predictions do not belong together.", where=f"loss {loss!r}",
+            "targets and predictions do not belong together.", where=f"{kind} {name!r}",
             expected=f"y_true of shape {theirs}, as the model's output", got=f"y_true of shape {ours}",
-            hint=_advice(loss, ours, theirs),
+            hint=_advice(name, ours, theirs),
         )  # fmt: skip
     if len(ours) == len(theirs) > 1 and ours[-1] != theirs[-1] and 1 in (ours[-1], theirs[-1]):
         errors.warn_once(
-            f"loss {loss!r} compares y_true of shape {ours} with y_pred of shape {theirs}: the single column is "
-            "repeated. If that is not meant, give the last layer as many units as the targets have columns."
+            f"{kind} {name!r} compares y_true of shape {ours} with y_pred of shape {theirs}: the single column "
+            "is repeated. If that is not meant, give the last layer as many units as the targets have columns."
         )
-    return y_true, y_pred
 
 
-def _advice(loss: str, ours: tuple, theirs: tuple) -> str:
-    if "binary" in loss and len(theirs) == len(ours) + 1:
+def _advice(name: str, ours: tuple, theirs: tuple) -> str:
+    if "binary" in name and len(theirs) == len(ours) + 1:
         return (
             f"for a yes-no question end the model with Dense(1); for {theirs[-1]} classes use "
-            "loss='sparse_categorical_crossentropy'"
+            f"{name.replace('binary', 'sparse_categorical')!r}"
         )
     if len(ours) == len(theirs) > 0 and ours[:-1] == theirs[:-1]:
         return f"give the last layer {ours[-1]} units, as many as the targets have columns"
-    return "compare model.output_shape with y.shape; the last layer's units decide the one, your data the other"
+    return "compare model.output_shape with y.shape: the last layer decides the one, your data the other"
 
 
 def _fits(one: tuple, other: tuple) -> bool:

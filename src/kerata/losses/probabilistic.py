@@ -64,7 +64,7 @@ def binary_focal_crossentropy(
     y_true = _smooth(y_true, label_smoothing, 2)
     p = ops.sigmoid(y_pred) if from_logits else y_pred
     p_right = y_true * p + (1.0 - y_true) * (1.0 - p)
-    loss = ops.power(1.0 - p_right, gamma) * ops.binary_crossentropy(y_true, p, from_logits=False)
+    loss = ops.power(1.0 - p_right, gamma) * ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits)
     if apply_class_balancing:
         loss = (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * loss
     return ops.mean(loss, axis=axis)
@@ -118,11 +118,15 @@ def categorical_focal_crossentropy(
     """
     y_true, y_pred = _rows("categorical_focal_crossentropy", y_true, y_pred, axis)
     y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
-    p = ops.softmax(y_pred, axis=axis) if from_logits else y_pred
-    p = p / ops.sum(p, axis=axis, keepdims=True)
-    p = ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
+    if from_logits:  # the logarithm is taken before the exponential is, so that no wrong answer's gradient vanishes
+        log_p = ops.log_softmax(y_pred, axis=axis)
+        p = ops.exp(log_p)
+    else:
+        p = y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
+        p = ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
+        log_p = ops.log(p)
     weights = ops.multiply(ops.power(1.0 - p, gamma), alpha)
-    return -ops.sum(weights * y_true * ops.log(p), axis=axis)
+    return -ops.sum(weights * y_true * log_p, axis=axis)
 
 
 def sparse_categorical_crossentropy(

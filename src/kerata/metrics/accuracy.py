@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerata import config, errors, ops
+from kerata.losses.checks import check_pair
 from kerata.losses.reduction import squeeze_or_expand_to_same_rank
 from kerata.metrics.reduction import FunctionMetric
 
@@ -28,6 +29,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true, y_pred = squeeze_or_expand_to_same_rank(ops.convert_to_tensor(y_true, dtype=y_pred.dtype), y_pred)
+    check_pair("accuracy", y_true, y_pred, "metric")
     return _hits(y_true == y_pred)
 
 
@@ -38,7 +40,9 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
         >>> kerata.metrics.binary_accuracy([[1], [0]], [[0.9], [0.6]])
         [[1.0], [0.0]]
     """
-    y_true, y_pred = squeeze_or_expand_to_same_rank(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
+    check_pair("binary_accuracy", y_true, y_pred, "metric")
     return _hits(y_true == ops.cast(y_pred > threshold, y_true.dtype))
 
 
@@ -130,7 +134,8 @@ def _check_rows(metric: str, y_true: Any, y_pred: Any, sparse: str) -> None:
         raise errors.ShapeMismatch(
             "the labels look like class numbers; this metric takes one-hot rows.", where=f"metric {metric!r}",
             expected=f"y_true of shape {theirs}", got=f"shape {ours}",
-            hint=f"use {sparse!r}, or 'accuracy', which finds out by itself",
+            hint=f"use {sparse!r}, or 'accuracy', which finds out by itself, or turn them into rows: "
+            f"y = kerata.utils.to_categorical(y, num_classes={theirs[-1]})",
         )  # fmt: skip
 
 

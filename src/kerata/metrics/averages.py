@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerata import losses, ops
+from kerata import config, losses, ops
 from kerata.losses.checks import pair
 from kerata.metrics.reduction import FunctionMetric, Mean
 
@@ -83,7 +83,7 @@ class RootMeanSquaredError(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Take a batch in."""
         y_pred = ops.convert_to_tensor(y_pred, dtype=self.dtype)
-        y_true, y_pred = pair(self.name, y_true, y_pred)
+        y_true, y_pred = pair(self.name, y_true, y_pred, "metric")
         super().update_state(ops.square(y_pred - y_true), sample_weight)
 
     def result(self) -> Any:
@@ -113,7 +113,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
         >>> kerata.metrics.pearson_correlation([[1.0, 2.0, 3.0]], [[2.0, 4.0, 6.0]])
         [1.0]
     """
-    y_true, y_pred = pair("pearson_correlation", y_true, y_pred)
+    y_true, y_pred = pair("pearson_correlation", y_true, y_pred, "metric")
     y_true = y_true - ops.mean(y_true, axis=axis, keepdims=True)
     y_pred = y_pred - ops.mean(y_pred, axis=axis, keepdims=True)
     y_true = y_true / ops.std(y_true, axis=axis, keepdims=True)
@@ -130,9 +130,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
         >>> kerata.metrics.concordance_correlation([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]])
         [1.0]
     """
-    from kerata import config
-
-    y_true, y_pred = pair("concordance_correlation", y_true, y_pred)
+    y_true, y_pred = pair("concordance_correlation", y_true, y_pred, "metric")
     true_mean = ops.mean(y_true, axis=axis, keepdims=True)
     pred_mean = ops.mean(y_pred, axis=axis, keepdims=True)
     covariance = (y_true - true_mean) * (y_pred - pred_mean)

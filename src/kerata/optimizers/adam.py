@@ -217,13 +217,10 @@ class ScheduleFreeAdamW(Optimizer):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
 
-    def slots(self) -> Sequence[Mapping[str, float]]:
-        return [{"momentum": 0.0, "velocity": 0.0}]
-
     def add_slots(self, variables: list[Variable]) -> None:
-        super().add_slots(variables)
-        for variable in variables:
-            self._slots[variable][0].assign(variable)
+        for w in variables:
+            z = self.add_variable_from_reference(w, "momentum", initializer=w)
+            self._slots[w] = [z, self.add_variable_from_reference(w, "velocity")]
 
     def rule(self, w: Any, g: Any, lr: Any, t: Any, z: Any, v: Any) -> tuple[Any, ...]:
         if self.warmup_steps > 0:

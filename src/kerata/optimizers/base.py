@@ -397,8 +397,8 @@ class Optimizer(Stateful, Configurable):
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set the weights to what they shall be after training: with `use_ema` their averages."""
         for variable in var_list:
-            if variable in self._averages:
-                variable.assign(self._averages[variable])
+            if variable in self._averages:  # a copy: compiled training overwrites each Variable's memory by itself
+                variable.assign(xp.array(self._averages[variable].raw_value(), copy=True))
 
     # Learning rate and step -------------------------------------------------------------------------------------
 
@@ -493,4 +493,3 @@ def _constant(value: Any) -> Callable[..., Any]:
 
 def _as(dtype: Any, x: Any) -> Any:
     return engine.arrays.as_array(x.raw_value() if isinstance(x, Variable) else x, dtypes.standardize(dtype))
-

@@ -86,9 +86,9 @@ class MultiOptimizer(Optimizer):
         loss_scale_factor: float | None = None,
         name: str | None = None,
     ) -> None:
-        self._inner: list[Optimizer] = []
         super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
         self.optimizer_map = optimizer_map
+        self._inner: list[Optimizer] = []
         self._chosen: dict[Variable, Optimizer] = {}
         if isinstance(optimizer_map, OptimizerMap):
             for optimizer in (*optimizer_map.values(), optimizer_map.default_optimizer):
@@ -143,7 +143,7 @@ class MultiOptimizer(Optimizer):
     @loss_scale_factor.setter
     def loss_scale_factor(self, value: float | None) -> None:
         self._loss_scale_factor = value
-        for optimizer in self._inner:
+        for optimizer in vars(self).get("_inner", ()):  # there are none yet while the base is being made
             optimizer.loss_scale_factor = value
 
     @property

@@ -36,10 +36,11 @@ class EpochRunner:
         self.seen, self._last = 0, {}
         for block in self._blocks():
             steps = block.steps if self.limit is None else min(block.steps, self.limit - self.seen)
-            logs = self._run(self.model._program(self.mode, block), block, steps)
+            program = self.model._program(self.mode, block)
+            logs = self._run(program, block, steps)
             self.seen += steps
             if self.mode == "predict":
-                self._predictions.append((stacked(logs), steps))
+                self._predictions.append((stacked(logs, program), steps))
             if self.seen == self.limit or self._stopped:
                 break
         else:
@@ -114,6 +115,6 @@ class EpochRunner:
         return tree.map_structure(joined, *[part for part, _ in self._predictions])
 
 
-def stacked(logs: Any) -> Any:
+def stacked(logs: Any, program: Program) -> Any:
     """Return eager results, a list with one tree for each step, stacked as compiled ones are."""
-    return tree.map_structure(lambda *a: engine.xp.stack(a), *logs) if isinstance(logs, list) else logs
+    return logs if program.compiled else tree.map_structure(lambda *a: engine.xp.stack(a), *logs)

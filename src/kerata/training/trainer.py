@@ -551,7 +551,7 @@ class Trainer:
         program = self._program(mode, block)
         logs = run_block(program, block, Pace(exact=True), lambda *_: False)
         if mode == "predict":
-            return tree.map_structure(lambda a: on_host(a)[0], stacked(logs))
+            return tree.map_structure(lambda a: on_host(a)[0], stacked(logs, program))
         last = program.log_values(logs, 0)
         if return_dict:
             return last

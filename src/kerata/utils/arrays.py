@@ -57,7 +57,8 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
     """Return `x` divided by its norm along `axis`: `x / ||x||_order`; where the norm is 0, zeros stay zeros.
 
     Args:
-        x: any array. A vector (N,) comes back as a row (1, N), as in Keras.
+        x: a NumPy array, of which a NumPy array comes back; or else what `kerata.ops.normalize` takes, such as a list.
+            A vector (N,) of NumPy comes back as a row (1, N), as in Keras.
         axis: the axis of the vectors to scale; None takes the whole of `x` (a vector or a matrix) as one.
         order: of the norm, as in `numpy.linalg.norm`.
 
@@ -65,11 +66,10 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
         >>> kerata.utils.normalize(np.array([[3.0, 4.0]]))
         array([[0.6, 0.8]])
     """
-    if _belongs_to_engine(x):
+    if not isinstance(x, np.ndarray):
         from kerata import ops
 
-        return ops.normalize(x, axis=tuple(range(len(x.shape))) if axis is None else axis, order=order)
-    x = np.atleast_1d(np.asarray(x))
+        return ops.normalize(x, axis=tuple(range(np.ndim(x))) if axis is None else axis, order=order)
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     unit = x / np.where(norm == 0, 1, norm)
     return unit[np.newaxis] if unit.ndim == 1 else unit

@@ -83,13 +83,14 @@ class _Transfer:
     """The file at one address, as far as it has come."""
 
     def __init__(self, origin: str, file: Path, resume: bool) -> None:
-        self.origin, self.file, self.may_resume = origin, file, resume
+        self.origin, self.file, self.resume = origin, file, resume
         self.version: str | None = None  # by which the server knows whether its file is still the same
 
     def receive(self, advance: _Advance) -> None:
         """Ask for what is missing, and add it to the file."""
         request = urllib.request.Request(self.origin, headers={"User-Agent": "kerata"})
-        offset = self.file.stat().st_size if self.may_resume and self.file.exists() else 0
+        may_resume = self.resume or self.version is not None
+        offset = self.file.stat().st_size if may_resume and self.file.exists() else 0
         if offset:
             request.add_header("Range", f"bytes={offset}-")
             if self.version:
@@ -97,13 +98,12 @@ class _Transfer:
         with _errors_as_interruption():
             response = urllib.request.urlopen(request, timeout=SILENCE)
         with response:
-            if offset and not _continues(response, offset):
+            if offset and not self._continues(response, offset):
                 offset = 0
             if not offset:
                 etag = response.headers.get("ETag") or ""
                 # A weak ETag, W/"...", does not promise the same bytes.
                 self.version = etag if etag.startswith('"') else response.headers.get("Last-Modified")
-                self.may_resume = self.may_resume or self.version is not None
             length = response.headers.get("Content-Length")
             total = offset + int(length) if length and length.isdigit() else None
             with open(self.file, "ab" if offset else "wb") as file:
@@ -116,15 +116,15 @@ class _Transfer:
         if total is not None and size < total:
             raise _Interrupted(f"the connection ended after {size} of {total} bytes")
 
-
-def _continues(response: Any, offset: int) -> bool:
-    """Return whether the answer is the part of the file from `offset` on, and not the whole."""
-    if getattr(response, "status", None) != 206:
-        return False
-    start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    if start is None or int(start[1]) != offset:
-        raise _Interrupted("the server sent another part of the file than it was asked for")
-    return True
+    def _continues(self, response: Any, offset: int) -> bool:
+        """Return whether the answer is the part of the file from `offset` on, and not the whole."""
+        if getattr(response, "status", None) != 206:
+            return False
+        start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if start is None or int(start[1]) != offset:
+            self.file.unlink()  # better anew than to ask this server for parts
+            raise _Interrupted("the server sent another part of the file than it was asked for")
+        return True
 
 
 def _chunks(response: IO[bytes]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from jax import lax
 
 from kerata.engine.jax import lowering
@@ -55,7 +56,8 @@ def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: P
 
 
 def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
-    return lax.reduce_window(x, jax.numpy.zeros((), x.dtype), lax.add, *_windows(window, strides, padding))
+    zero = np.zeros((), x.dtype)  # NumPy's: JAX differentiates a sum only if it sees that it starts from zero
+    return lax.reduce_window(x, zero, lax.add, *_windows(window, strides, padding))
 
 
 def _windows(window: Sequence[int], strides: Sequence[int], padding: Pairs) -> tuple:

@@ -1,0 +1,221 @@
+"""The benchmark harness, on a framework that only pretends to train: order, isolation, failures, tables. No timing."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import harness, process, report, workloads
+from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.workloads import Epoch, Start
+
+# Trains by writing its name into a file; BEHAVIOUR says what goes wrong.
+FRAMEWORK = """
+import os, time
+name, journal, behaviour = (os.environ[key] for key in ("NAME", "JOURNAL", "BEHAVIOUR"))
+
+class Training:
+    def __init__(self, workload, x, y):
+        print("a banner on stdout")
+        os.system("echo a banner from a child")
+        self.parameters = 7 if behaviour != "other model" else 8
+        assert x.shape == (16, 28, 28, 1) and x.dtype == "float32" and x.max() == 1 and y.dtype == "int32", x.shape
+
+    def epoch(self):
+        with open(journal, "a") as file:
+            file.write(name)
+        if behaviour == "raises":
+            raise ValueError("no such layer")
+        if behaviour == "dies":
+            os.write(2, b"out of luck")
+            os._exit(3)
+        if behaviour == "hangs":
+            time.sleep(60)
+        return {"loss": 0.5, "accuracy": 0.25}
+
+    def evaluate(self, x, y):
+        return len(x) / 100
+"""
+
+EPOCH = Epoch("fake", "fake, epoch", "A fake epoch", shape=(28, 28, 1), batch=16, parameters=7)
+SETTINGS = harness.Settings(repeats=2, samples=16, test_samples=25, rest=0, limit=60)
+
+
+@pytest.fixture
+def contender(tmp_path):
+    (tmp_path / "fake_framework.py").write_text(FRAMEWORK)
+
+    def make(name, behaviour="works", packages=("json",)):
+        environment = {
+            "PYTHONPATH": str(tmp_path),
+            "NAME": name,
+            "JOURNAL": str(tmp_path / "journal"),
+            "BEHAVIOUR": behaviour,
+        }
+        return Contender(name, "fake_framework", packages, "import json", "import json; json.dumps(1)", environment)
+
+    return make
+
+
+def test_turns_go_round_and_the_first_moves_on(contender, tmp_path):
+    results = harness.run(EPOCH, [contender(name) for name in "abc"], SETTINGS, tmp_path)
+    assert (tmp_path / "journal").read_text() == "abc" + "bca" + "cab"
+    assert [result.contender for result in results] == ["a", "b", "c"]
+    for result in results:
+        assert (len(result.seconds), result.loss, result.test_accuracy, result.note) == (2, 0.5, 0.25, "")
+        assert result.warmup is not None and result.median == sum(result.seconds) / 2
+
+
+FAILURES = [
+    ("raises", "failed: ValueError: no such layer"),
+    ("dies", "failed: the process ended with status 3: out of luck"),
+    ("other model", "failed: the model has 8 weights; the workload says 7"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "note"), FAILURES, ids=[row[0] for row in FAILURES])
+def test_one_failure_stops_nobody_else(contender, tmp_path, behaviour, note):
+    bad, good = harness.run(EPOCH, [contender("bad", behaviour), contender("good")], SETTINGS, tmp_path)
+    assert (bad.note, bad.seconds, bad.median) == (note, [], None)
+    assert (good.note, len(good.seconds)) == ("", 2)
+
+
+def test_a_process_that_hangs_is_ended(contender, tmp_path):
+    worker = process.Process(contender("slow", "hangs"), tmp_path, limit=60)
+    data = harness._data(tmp_path, 16, 1)
+    harness._prepare(worker, EPOCH, data)
+    worker.limit = 0.2
+    with pytest.raises(process.Failed, match="status -9"):
+        worker.ask("epoch")
+    worker.close()
+    assert worker.process.returncode == -9
+
+
+def test_a_missing_framework_is_named(contender, tmp_path):
+    (result,) = harness.run(EPOCH, [contender("absent", packages=("json", "no_such_package"))], SETTINGS, tmp_path)
+    assert result.note == "not installed: no_such_package"
+    assert not (tmp_path / "journal").exists()
+
+
+STARTS = [
+    (Start("first-step", "first", "The first step", epoch=EPOCH), "aaa"),
+    (Start("import", "import", "The import", statement="imports"), ""),
+    (Start("first-op", "operation", "The first operation", statement="first_op"), ""),
+]
+
+
+@pytest.mark.parametrize(("start", "journal"), STARTS, ids=[row[0].name for row in STARTS])
+def test_starts_take_a_new_process_each_turn(contender, tmp_path, start, journal):
+    (tmp_path / "journal").write_text("")
+    (result,) = harness.run(start, [contender("a")], SETTINGS, tmp_path)
+    assert (result.note, len(result.seconds)) == ("", 2)
+    assert min(result.seconds) > 0
+    assert (tmp_path / "journal").read_text() == journal
+
+
+def test_a_failing_import_is_reported(contender, tmp_path):
+    row = contender("a")
+    row = Contender(row.name, row.module, row.packages, "import json.no_such_part", "", row.environment)
+    (result,) = harness.run(STARTS[1][0], [row], SETTINGS, tmp_path)
+    assert result.note.startswith("failed: ModuleNotFoundError: No module named 'json.no_such_part'")
+
+
+def test_every_contender_finds_the_same_environment(monkeypatch, tmp_path):
+    for name in ("OMP_NUM_THREADS", "XLA_FLAGS", "KERAS_BACKEND", "KERATA_ENGINE", "TF_NUM_INTRAOP_THREADS"):
+        monkeypatch.setenv(name, "set by the caller")
+    seen = [process.environment(row, tmp_path) for row in CONTENDERS]
+    common = [{k: v for k, v in env.items() if k not in row.environment} for row, env in zip(CONTENDERS, seen)]
+    assert all(env.items() >= common[0].items() - {("BENCHMARK_KERAS", "")} for env in common)
+    assert not any("set by the caller" in env.values() for env in seen)
+    assert all(env["JAX_PLATFORMS"] == "cpu" and env["PATH"] == os.environ["PATH"] for env in seen)
+    own = {key for row in CONTENDERS for key in row.environment}
+    assert own == {"BENCHMARK_KERAS", "KERAS_BACKEND"}  # a contender may not tune itself through its environment
+
+
+# Tables ---------------------------------------------------------------------------------------------------------
+
+MACHINE = {
+    "cpu": "A processor", "cores": 2, "memory_gib": 8.0, "system": "Linux x86_64", "python": "3.11.7",
+    "load_average": 0.1,
+}  # fmt: skip
+MEASURED = [
+    (
+        EPOCH,
+        [
+            harness.Result("kerata", [2.0, 1.0, 4.0], [0.0, 0.5, 0.01], warmup=9.0, loss=0.25, test_accuracy=0.975),
+            harness.Result("other", [8.0, 5.0, 30.0], [], warmup=10.0, loss=0.5, test_accuracy=0.9),
+            harness.Result("absent", note="not installed: other_package"),
+        ],
+    )
+]
+MARKDOWN = """\
+| median seconds |   fake, epoch |
+|:---------------|--------------:|
+| kerata         |          2.00 |
+| other          |  8.00 (4.00×) |
+| absent         | not installed |
+
+A processor, 2 cores, 8.0 GiB, Linux x86_64, Python 3.11.7; jax 0.10.2. 16 training images; medians of 2 turns after \
+a warm-up; each framework in a process of its own with the same environment, on the CPU, one at work at a time, turn \
+by turn. Load average before the start: 0.1.
+
+### A fake epoch
+
+|        | median s | fastest | slowest | times kerata | turns | warm-up s | other load | last loss | test accuracy |
+|:-------|---------:|--------:|--------:|-------------:|------:|----------:|-----------:|----------:|--------------:|
+| kerata |     2.00 |    1.00 |    4.00 |        1.00× |     3 |      9.00 |         1% |     0.250 |         0.975 |
+| other  |     8.00 |    5.00 |    30.0 |        4.00× |     3 |      10.0 |          – |     0.500 |         0.900 |
+| absent |        – |       – |       – |            – |     0 |         – |          – |         – |             – |
+
+- absent: not installed: other_package
+"""
+
+
+def test_the_tables_show_what_was_measured():
+    assert report.as_markdown(MEASURED, SETTINGS, MACHINE, {"jax": "0.10.2"}) == MARKDOWN
+
+
+def test_the_json_holds_every_turn():
+    numbers = json.loads(json.dumps(report.as_json(MEASURED, SETTINGS, MACHINE, {"jax": "0.10.2"})))
+    kerata, other, absent = numbers["workloads"][0]["results"]
+    assert (kerata["seconds"], kerata["median"], kerata["ratio"]) == ([2.0, 1.0, 4.0], 2.0, 1.0)
+    assert (other["ratio"], absent["median"], absent["ratio"]) == (4.0, None, None)
+    assert numbers["machine"] == MACHINE
+
+
+# The real rows --------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_runs_a_real_row(tmp_path, capsys):
+    files = {"--json": tmp_path / "r.json", "--markdown": tmp_path / "r.md"}
+    arguments = [str(part) for pair in files.items() for part in pair]
+    status = command.main(["--quick", "--repeats", "1", "--workload", "import", "--contender", "JAX", *arguments])
+    assert status == 0
+    assert files["--markdown"].read_text() in capsys.readouterr().out
+    (row,) = json.loads(files["--json"].read_text())["workloads"]
+    assert (row["name"], len(row["results"][0]["seconds"])) == ("import", 1)
+
+
+OPTIONS = [
+    ([], (5, 60_000, "results.json", "results.md")),
+    (["--quick"], (3, 4096, None, None)),
+    (["--quick", "--repeats", "7", "--samples", "64", "--json", "x.json"], (7, 64, "x.json", None)),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), OPTIONS)
+def test_options(arguments, expected):
+    chosen = command.options(arguments)
+    files = [file and file.name for file in (chosen.json, chosen.markdown)]
+    assert (chosen.repeats, chosen.samples, *files) == expected
+
+
+def test_the_slice_is_the_beginning_of_mnist(tmp_path):
+    file = str(workloads.write_slice(tmp_path / "slice.npz", 5, 3))
+    x, y = workloads.read(file, "train", (784,))
+    assert (x.shape, x.dtype, y.dtype, y.tolist()) == ((5, 784), np.float32, np.int32, [5, 0, 4, 1, 9])
+    x, y = workloads.read(file, "test", (28, 28, 1))
+    assert (x.shape, y.tolist()) == ((3, 28, 28, 1), [7, 2, 1])
+    assert (x.min(), x.max()) == (0, 1)

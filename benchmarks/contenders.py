@@ -56,6 +56,13 @@ CONTENDERS = (
         "import jax",
         "import jax; jax.numpy.add(1.0, 1.0)",
     ),
+    Contender(
+        "Flax (NNX)",
+        "benchmarks.frameworks.flax_nnx",
+        ("flax", "optax"),
+        "from flax import nnx",
+        "from flax import nnx; nnx.relu(1.0)",
+    ),
 )
 
 

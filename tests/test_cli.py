@@ -21,9 +21,7 @@ KERATA = [sys.executable, "-m", "kerata", "run"]
 def start(command, folder, **settings):
     """Run `command` in `folder` and return (exit status, stdout, stderr)."""
     environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1", **settings.pop("env", {})}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, env=environment, **settings
-    )
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=environment, **settings)
     # How deep a recursion got depends on the frames around the program.
     return done.returncode, done.stdout, re.sub(r"repeated \d+ more", "repeated N more", done.stderr)
 

@@ -247,9 +247,7 @@ def test_install_loads_no_engine():
         tf.__version__, keras.__version__
         print([m for m in ("jax", "torch", "numpy") if m in sys.modules])
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 

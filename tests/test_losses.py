@@ -1,5 +1,7 @@
 """Losses: known answers, what a class does around its formula, and what is said about wrong labels."""
 
+import doctest
+import importlib
 import math
 import pickle
 import warnings
@@ -27,7 +29,10 @@ KNOWN = [
     ("cosine_similarity", [[0, 1], [1, 1]], [[0, 2], [1, 0]], {}, [-1.0, -(0.5**0.5)]),
     ("binary_crossentropy", [[0, 1]], HALF, {}, [LOG2]),
     ("binary_crossentropy", [[1]], [[-100.0]], {"from_logits": True}, [100.0]),
-    ("binary_crossentropy", [[1.0]], [[0.75]], {"label_smoothing": 0.5}, [-0.75 * math.log(0.75) - 0.25 * math.log(0.25)]),
+    (
+        "binary_crossentropy", [[1.0]], [[0.75]], {"label_smoothing": 0.5},
+        [-0.75 * math.log(0.75) - 0.25 * math.log(0.25)],
+    ),
     ("binary_focal_crossentropy", [[0, 1]], HALF, {}, [LOG2 / 4]),
     ("binary_focal_crossentropy", [[1]], [[-100.0]], {"from_logits": True}, [100.0]),
     ("categorical_crossentropy", [[0, 1]], HALF, {}, [LOG2]),
@@ -157,6 +162,11 @@ def test_class_numbers_survive_16_bits():
         assert str(loss.dtype) == dtype.removeprefix("mixed_") and float(loss) == pytest.approx(0.355, rel=0.02)
 
 
+def test_the_mean_of_much_stays_in_16_bits():
+    loss = losses.MeanAbsoluteError(dtype="float16")
+    assert float(loss(np.zeros((1000, 1)), np.full((1000, 1), 100.0))) == 100.0  # the sum is beyond float16
+
+
 def test_compiled_gives_the_same_as_eager():
     y_true, y_pred = np.array([[0.0, 1.0, 1.0]]), np.array([[0.2, 0.7, 0.4]], "float32")
     weight = np.array([2.0])
@@ -164,6 +174,13 @@ def test_compiled_gives_the_same_as_eager():
         np.testing.assert_allclose(
             np.asarray(lifting.jit(loss)(y_true, y_pred, weight)), np.asarray(loss(y_true, y_pred, weight)), rtol=1e-6
         )
+
+
+@pytest.mark.parametrize("module", ["base", "checks", "classes", "margin", "probabilistic", "regression", "structured"])
+def test_examples(module):
+    """Every example of the documentation is true."""
+    found = importlib.import_module(f"kerata.losses.{module}")
+    assert doctest.testmod(found, extraglobs={"kerata": kerata, "numpy": np}).failed == 0
 
 
 # Names and configs ----------------------------------------------------------------------------------------------
@@ -244,25 +261,61 @@ SPARSE = ["sparse_categorical_crossentropy", "to_categorical(y, num_classes=3)"]
 # what, the call, the class of the error, what its message must hold
 MISTAKES = [
     ("numbers for rows", lambda: losses.CategoricalCrossentropy()(NUMBERS, ROW), errors.ShapeMismatch, SPARSE),
-    ("a column of numbers", lambda: losses.get("categorical_crossentropy")(NUMBERS[:, None], ROW), errors.ShapeMismatch, SPARSE),
-    ("numbers in time", lambda: losses.CategoricalFocalCrossentropy()(np.zeros((4, 5)), ROWS), errors.ShapeMismatch, SPARSE),
     (
-        "rows for numbers", lambda: losses.SparseCategoricalCrossentropy()(np.eye(3)[NUMBERS], ROW), errors.ShapeMismatch,
-        ["one-hot rows", "loss='categorical_crossentropy'", "numpy.argmax(y, axis=-1)"],
+        "a column of numbers", lambda: losses.get("categorical_crossentropy")(NUMBERS[:, None], ROW),
+        errors.ShapeMismatch, SPARSE,
     ),
-    ("rows of too many", lambda: losses.CategoricalCrossentropy()(np.eye(4), ROW), errors.ShapeMismatch, ["4 classes", "give the last layer 4 units"]),
-    ("another length", lambda: losses.SparseCategoricalCrossentropy()(np.zeros(7), ROW), errors.ShapeMismatch, ["(4,)", "(7,)"]),
-    ("columns", lambda: losses.MeanSquaredError()(np.zeros((4, 2)), ROW), errors.ShapeMismatch, ["(4, 2)", "(4, 3)", "2 units"]),
-    ("one target, several outputs", lambda: losses.MeanSquaredError()(np.zeros(4), ROW), errors.ShapeMismatch, ["mean_squared_error", "(4,)", "(4, 3)"]),
-    ("square", lambda: losses.MeanSquaredError()(np.zeros(3), np.zeros((3, 3))), errors.ShapeMismatch, ["(3,)", "(3, 3)"]),
-    ("classes for yes-no", lambda: losses.BinaryCrossentropy()(NUMBERS, ROW), errors.ShapeMismatch, ["Dense(1)", "sparse_categorical_crossentropy"]),
-    ("weights", lambda: losses.MeanSquaredError()(ROW, ROW, [1.0, 2.0]), errors.ShapeMismatch, ["sample_weight", "(4,)", "(2,)"]),
+    (
+        "numbers in time", lambda: losses.CategoricalFocalCrossentropy()(np.zeros((4, 5)), ROWS),
+        errors.ShapeMismatch, SPARSE,
+    ),
+    (
+        "rows for numbers", lambda: losses.SparseCategoricalCrossentropy()(np.eye(3)[NUMBERS], ROW),
+        errors.ShapeMismatch, ["one-hot rows", "loss='categorical_crossentropy'", "numpy.argmax(y, axis=-1)"],
+    ),
+    (
+        "rows of too many", lambda: losses.CategoricalCrossentropy()(np.eye(4), ROW),
+        errors.ShapeMismatch, ["4 classes", "give the last layer 4 units"],
+    ),
+    (
+        "another length", lambda: losses.SparseCategoricalCrossentropy()(np.zeros(7), ROW),
+        errors.ShapeMismatch, ["(4,)", "(7,)"],
+    ),
+    (
+        "columns", lambda: losses.MeanSquaredError()(np.zeros((4, 2)), ROW),
+        errors.ShapeMismatch, ["(4, 2)", "(4, 3)", "2 units"],
+    ),
+    (
+        "one target, several outputs", lambda: losses.MeanSquaredError()(np.zeros(4), ROW),
+        errors.ShapeMismatch, ["mean_squared_error", "(4,)", "(4, 3)"],
+    ),
+    (
+        "square", lambda: losses.MeanSquaredError()(np.zeros(3), np.zeros((3, 3))),
+        errors.ShapeMismatch, ["(3,)", "(3, 3)"],
+    ),
+    (
+        "classes for yes-no", lambda: losses.BinaryCrossentropy()(NUMBERS, ROW),
+        errors.ShapeMismatch, ["Dense(1)", "sparse_categorical_crossentropy"],
+    ),
+    (
+        "weights", lambda: losses.MeanSquaredError()(ROW, ROW, [1.0, 2.0]),
+        errors.ShapeMismatch, ["sample_weight", "(4,)", "(2,)"],
+    ),
     ("name", lambda: losses.get("mean_squared_eror"), errors.UnknownName, ["did you mean", "'mean_squared_error'"]),
     ("short name", lambda: losses.get("mes"), errors.UnknownName, ["'mse'"]),
     ("no name", lambda: losses.get(3), errors.InvalidType, ["this is no loss", "3"]),
-    ("class in a config", lambda: losses.deserialize({"class_name": "Hubert", "config": {}}), errors.UnknownName, ["Hubert"]),
-    ("reduction", lambda: losses.MeanSquaredError(reduction="average"), errors.UnknownName, ["mean_squared_error", "'average'", "known names"]),
-    ("smoothing", lambda: losses.CategoricalCrossentropy(label_smoothing=2)(ROW, ROW), errors.InvalidArgument, ["label_smoothing", "from 0 to 1"]),
+    (
+        "class in a config", lambda: losses.deserialize({"class_name": "Hubert", "config": {}}),
+        errors.UnknownName, ["Hubert"],
+    ),
+    (
+        "reduction", lambda: losses.MeanSquaredError(reduction="average"),
+        errors.UnknownName, ["mean_squared_error", "'average'", "known names"],
+    ),
+    (
+        "smoothing", lambda: losses.CategoricalCrossentropy(label_smoothing=2)(ROW, ROW),
+        errors.InvalidArgument, ["label_smoothing", "from 0 to 1"],
+    ),
     ("axis", lambda: losses.categorical_crossentropy(ROW, ROW, axis=True), errors.InvalidArgument, ["`axis`", "True"]),
     ("q", lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.0), errors.InvalidArgument, ["`q`", "1.0"]),
     ("embeddings", lambda: losses.Circle()(NUMBERS, ROWS), errors.ShapeMismatch, ["(B, D)", "(4, 5, 3)"]),
@@ -318,10 +371,12 @@ def test_check_labels_lets_traced_labels_through():
     lifting.jit(lambda y: (losses.check_labels(y, 3), y)[1])(np.array([9]))
 
 
+COLUMN, WIDE = np.ones((2, 1), "float32"), np.ones((2, 7), "float32")
+
 WARNED = [
-    ("one class", lambda: losses.CategoricalCrossentropy()(np.ones((2, 1)), np.ones((2, 1), "float32")), "binary_crossentropy"),
-    ("a repeated column", lambda: losses.MeanAbsoluteError()(np.zeros((2, 1)), np.ones((2, 7), "float32")), "repeated"),
-]  # fmt: skip
+    ("one class", lambda: losses.CategoricalCrossentropy()(COLUMN, COLUMN), "binary_crossentropy"),
+    ("a repeated column", lambda: losses.MeanAbsoluteError()(COLUMN, WIDE), "repeated"),
+]
 
 
 @pytest.mark.parametrize("call, words", [w[1:] for w in WARNED], ids=[w[0] for w in WARNED])

@@ -1,5 +1,7 @@
 """Metrics: known answers, state inside compiled functions, configs, and what is said about mistakes."""
 
+import doctest
+import importlib
 import pickle
 
 import numpy as np
@@ -119,7 +121,8 @@ def test_stateless(name, arguments, y_true, y_pred):
 def test_config_makes_it_anew(name, arguments, y_true, y_pred):
     metric = getattr(metrics, name)(**arguments, name="mine")
     again = metrics.deserialize(metrics.serialize(metric))
-    assert again.get_config() == metric.get_config() and {"name": "mine", **arguments}.items() <= again.get_config().items()
+    assert again.get_config() == metric.get_config()
+    assert {"name": "mine", **arguments}.items() <= again.get_config().items()
     np.testing.assert_allclose(np.asarray(again(y_true, y_pred)), np.asarray(metric(y_true, y_pred)), rtol=1e-6)
 
 
@@ -183,6 +186,13 @@ def test_a_users_metric():
     assert float(metric.result()["mean"]) == 0.0
     restored = pickle.loads(pickle.dumps(metric.get_config()))
     assert Largest.from_config(restored).get_config() == metric.get_config()
+
+
+@pytest.mark.parametrize("module", ["accuracy", "auc", "averages", "base", "confusion", "iou", "reduction", "scores"])
+def test_examples(module):
+    """Every example of the documentation is true."""
+    found = importlib.import_module(f"kerata.metrics.{module}")
+    assert doctest.testmod(found, extraglobs={"kerata": kerata, "numpy": np}).failed == 0
 
 
 NAMES = [
@@ -269,10 +279,16 @@ def updated(name, y_true, y_pred, **arguments):
 
 
 MISTAKES = [
-    ("numbers for rows", updated("CategoricalAccuracy", NUMBERS, ROW), ["sparse_categorical_accuracy", "to_categorical"]),
+    (
+        "numbers for rows", updated("CategoricalAccuracy", NUMBERS, ROW),
+        ["sparse_categorical_accuracy", "to_categorical"],
+    ),
     ("rows for numbers", updated("SparseCategoricalAccuracy", ROW, ROW), ["'categorical_accuracy'", "(4,)"]),
     ("rows for numbers, top", updated("SparseTopKCategoricalAccuracy", ROW, ROW), ["'top_k_categorical_accuracy'"]),
-    ("numbers for rows, loss", updated("CategoricalCrossentropy", NUMBERS, ROW), ["sparse_categorical_crossentropy", "to_categorical"]),
+    (
+        "numbers for rows, loss", updated("CategoricalCrossentropy", NUMBERS, ROW),
+        ["sparse_categorical_crossentropy", "to_categorical"],
+    ),
     ("yes-no of classes", updated("Precision", NUMBERS, ROW), ["to_categorical", "(4, 3)", "(4,)"]),
     ("yes-no accuracy of classes", updated("BinaryAccuracy", NUMBERS, ROW), ["(4, 3)", "(4,)"]),
     ("columns", updated("MeanSquaredError", ROW[:, :2], ROW), ["(4, 2)", "(4, 3)"]),
@@ -292,7 +308,10 @@ MISTAKES = [
     ("target class", lambda: metrics.IoU(2, [2]), ["0 to 1", "2"]),
     ("name", lambda: metrics.get("acuracy"), ["did you mean", "'accuracy'"]),
     ("no name", lambda: metrics.get(3), ["this is no metric"]),
-    ("no super", lambda: type("Bare", (metrics.Metric,), {"__init__": lambda self: None})().variables, ["super().__init__"]),
+    (
+        "no super", lambda: type("Bare", (metrics.Metric,), {"__init__": lambda self: None})().variables,
+        ["super().__init__"],
+    ),
     ("no verbs", lambda: metrics.Metric().result(), ["no `result`"]),
 ]  # fmt: skip
 

@@ -267,6 +267,7 @@ OLD_SPELLINGS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*is now called")  # where both are old, the advice on `decay` is asked for
 @pytest.mark.parametrize(("config", "rates", "advice"), OLD_SPELLINGS)
 def test_old_spellings(config, rates, advice, monkeypatch):
     monkeypatch.setattr(errors.warn_once, "__defaults__", (set(),))

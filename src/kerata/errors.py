@@ -168,8 +168,6 @@ def for_user(error: BaseException) -> BaseException:
         return error
     # What the engine said before stays an internal matter once the error has been told in our words.
     error.__cause__, error.__suppress_context__ = None, True
-    if notes := getattr(error, "__notes__", None):
-        notes[:] = [text for text in notes if "JAX_TRACEBACK_FILTERING" not in text]  # its frames are gone here too
     if hasattr(error, "__notes__"):
         error.__notes__ = [text for text in error.__notes__ if "JAX_TRACEBACK_FILTERING" not in text]
     return error.with_traceback(_user_traceback(error.__traceback__))

@@ -24,7 +24,7 @@ class Row:
     shape: Any
     training: bool = False
     masked: bool = False
-    """Whether the last of the time steps, axis 1, is masked in the first half of the batch."""
+    """Whether the last of the time steps is masked in the first half of the batch."""
     integers: int | None = None
     """For inputs that are ints below this number."""
     tolerance: float = 2e-5
@@ -51,7 +51,8 @@ class Row:
     def mask(self) -> np.ndarray | None:
         if not self.masked:
             return None
-        mask = np.ones(self.shapes[0][:2], "bool")
+        steps = self.shapes[0][2 if self.kwargs.get("data_format") == "channels_first" else 1]
+        mask = np.ones((self.shapes[0][0], steps), "bool")
         mask[: len(mask) // 2, -1] = False
         return mask
 
@@ -81,12 +82,20 @@ class Found:
     losses: list[Any]
 
 
+def row(layer: str, shape: Any, **given: Any) -> Row:
+    """Return a row; what is no field of `Row` among the keywords is an argument of the layer's constructor."""
+    options = {
+        name: given.pop(name) for name in ("training", "masked", "integers", "tolerance", "differs") if name in given
+    }
+    return Row(layer, given, shape, **options)
+
+
 def start_values(row: Row, weights: list[Any]) -> list[np.ndarray]:
     rng = np.random.default_rng(7)
     return [rng.uniform(0.2, 1.0, tuple(w.shape)).astype(w.dtype) for w in weights]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def built(row: Row) -> tuple[Any, Any]:
     """Return the pair, built for the row's shape, with the same weights."""
     theirs, ours = row.theirs(name="it"), row.ours(name="it")
@@ -106,7 +115,7 @@ def weighted_sum(outputs: Any, product: Any) -> Any:
     return product(outputs, weights)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def their_results(row: Row) -> Found:
     _, theirs = built(row)
     floating = row.integers is None
@@ -127,7 +136,7 @@ def their_results(row: Row) -> Found:
     return Found(y, flat, [v if new is None else new for v, new in kept if "seed" not in v.path], losses)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def our_results(row: Row) -> Found:
     ours, _ = built(row)
     wrt = list(ours.trainable_variables)

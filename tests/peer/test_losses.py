@@ -225,7 +225,10 @@ FUNCTIONS = [
     ("dice", {"axis": (1, 2)}, "image"),
     ("tversky", {}, "image"),
     ("circle", {}, "embeddings"),
-    ("circle", {"ref_labels": np.array([0, 1, 2]), "ref_embeddings": embeddings()[:3], "remove_diagonal": False}, "embeddings"),
+    (
+        "circle",
+        {"ref_labels": np.array([0, 1, 2]), "ref_embeddings": embeddings()[:3], "remove_diagonal": False}, "embeddings",
+    ),
     ("ctc", {}, "sequences"),
 ]  # fmt: skip
 

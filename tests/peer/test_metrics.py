@@ -151,7 +151,10 @@ TABLE = [
     ("FBetaScore", {"average": "weighted", "beta": 0.5}, "one-hot"),
     ("IoU", {"num_classes": C, "target_class_ids": [0, 3]}, "numbers to numbers"),
     ("IoU", {"num_classes": C, "target_class_ids": [1], "sparse_y_pred": False}, "numbers (N, T)"),
-    ("IoU", {"num_classes": C, "target_class_ids": [1, 2], "ignore_class": -1, "sparse_y_pred": False}, "numbers some -1"),
+    (
+        "IoU", {"num_classes": C, "target_class_ids":
+        [1, 2], "ignore_class": -1, "sparse_y_pred": False}, "numbers some -1",
+    ),
     ("BinaryIoU", {"threshold": 0.3}, "yes-no (N, L)"),
     ("BinaryIoU", {"target_class_ids": [1], "dtype": "float32"}, "yes-no (N,)"),
     ("MeanIoU", {"num_classes": C}, "numbers to numbers"),

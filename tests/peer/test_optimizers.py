@@ -15,7 +15,6 @@ from kerata import optimizers
 
 STEPS = 20
 SHAPES = {"kernel": (4, 3), "bias": (3,), "deep": (2, 3, 2)}
-TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
 
 # What surrounds the rule: each of these is tried with Adam, and a few with others.
 AROUND = [
@@ -46,7 +45,7 @@ CASES = [
     *[("Ftrl", c) for c in ({}, {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.2, "beta": 0.1})],
     ("Ftrl", {"learning_rate": 0.1, "learning_rate_power": -0.3, "l2_shrinkage_regularization_strength": 0.1}),
     *[("Lion", c) for c in ({}, {"beta_1": 0.5, "beta_2": 0.6, "weight_decay": 0.1})],
-    *[("Adafactor", c) for c in ({}, {"relative_step": False, "learning_rate": 0.5}, {"clip_threshold": 0.5})],
+    *[("Adafactor", c) for c in ({}, {"relative_step": False, "learning_rate": 0.05}, {"clip_threshold": 0.5})],
     *[("Lamb", c) for c in ({}, {"learning_rate": 0.1, "weight_decay": 0.1})],
     *[("Muon", c) for c in ({}, {"nesterov": False, "rms_rate": None}, {"exclude_layers": ["ker"]})],
     ("Muon", {"weight_decay": None, "adam_weight_decay": 0.2, "adam_lr_ratio": 2, "learning_rate": 0.1}),
@@ -79,26 +78,29 @@ def pair(name, config):
     return made
 
 
-def assert_same(theirs, ours):
+def assert_same(theirs, ours, rtol=1e-6, atol=1e-6):
     for a, b in zip(theirs, ours, strict=True):
-        np.testing.assert_allclose(np.asarray(b), np.asarray(a), err_msg=b.path, **TOLERANCE)
+        np.testing.assert_allclose(np.asarray(b), np.asarray(a), rtol, atol, err_msg=b.path)
 
 
 @pytest.mark.parametrize("case", CASES, ids=title)
 def test_steps(case):
     (theirs, their_weights), (ours, our_weights) = pair(*case)
-    step = kerata.jit(lambda *gradients: ours.apply(gradients, our_weights))
-    for i, gradients in enumerate(draw()[1]):
+    _, (compiled, compiled_weights) = pair(*case)
+    step = kerata.jit(lambda *gradients: compiled.apply(gradients, compiled_weights))
+    # Keras compiles its choice anew at every accumulated step, so that there are fewer of them.
+    steps = 8 if "gradient_accumulation_steps" in case[1] else STEPS
+    for gradients in draw()[1][:steps]:
         theirs.apply(gradients, their_weights)
-        if i == 0:
-            ours.apply(gradients, our_weights)
-        else:
-            step(*gradients)
-        assert_same(their_weights, our_weights)
-    assert_same(theirs.variables, ours.variables)
+        ours.apply(gradients, our_weights)
+        step(*gradients)
+        assert_same(their_weights, our_weights, rtol=0, atol=1e-7)  # the same operations in the same order
+        assert_same(their_weights, compiled_weights)
+    assert_same(theirs.variables, ours.variables, rtol=0, atol=1e-7)
+    assert_same(theirs.variables, compiled.variables)
     for optimizer, weights in ((theirs, their_weights), (ours, our_weights)):
         optimizer.finalize_variable_values(weights)
-    assert_same(their_weights, our_weights)
+    assert_same(their_weights, our_weights, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("case", CASES, ids=title)
@@ -135,6 +137,7 @@ def test_state_goes_over_and_comes_back(case):
     assert_same(theirs.variables, ours.variables)
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist", "ignore:.*does not depend on")
 def test_some_gradients_and_frozen_variables():
     (theirs, their_weights), (ours, our_weights) = pair("Adam", {"weight_decay": 0.1, "global_clipnorm": 0.5})
     for gradients in draw()[1]:
@@ -191,7 +194,7 @@ def test_loss_scale(growth):
     assert ours.get_config() == theirs.get_config()
     assert [v.path for v in ours.variables] == [v.path for v in theirs.variables]
     step = kerata.jit(lambda *gradients: ours.apply(gradients, our_weights))
-    for i, values in enumerate(gradients):
+    for i, values in enumerate(gradients[:12]):
         values = [g * 64.0 for g in values]
         if i in (3, 4, 9):
             values[1] = values[1] * np.inf if i == 3 else values[1] * np.nan
@@ -250,7 +253,7 @@ def test_schedules(name, args, kwargs):
     theirs = getattr(keras.optimizers.schedules, name)(*args, **kwargs)
     ours = getattr(optimizers.schedules, name)(*args, **kwargs)
     compiled = kerata.jit(ours)
-    for step in range(40):
+    for step in range(0, 40, 3):
         np.testing.assert_allclose(ours(step), theirs(step), rtol=1e-6, atol=1e-8, err_msg=str(step))
         np.testing.assert_allclose(compiled(np.int32(step)), theirs(step), rtol=1e-5, atol=1e-7, err_msg=str(step))
     assert ours.get_config() == theirs.get_config()
@@ -267,7 +270,7 @@ def test_schedule_in_an_optimizer(accumulate):
         schedule = module.schedules.CosineDecay(0.1, 10, warmup_target=0.2, warmup_steps=2)
         optimizer = module.AdamW(schedule, gradient_accumulation_steps=accumulate, name="o")
         variables = [variable(value, name=key) for key, value in weights.items()]
-        for values in gradients:
+        for values in gradients[:8]:
             optimizer.apply(values, variables)
         made.append((optimizer, variables))
     (theirs, their_weights), (ours, our_weights) = made

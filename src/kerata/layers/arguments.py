@@ -16,8 +16,8 @@ from kerata import errors
 from kerata.layers.base import Layer, known_shape
 
 __all__ = [
-    "Named", "Pairs", "Sizes", "check_window", "fraction", "known_size", "normalized_axes", "one_of", "pairs", "positive",
-    "sizes", "with_defaults",
+    "Named", "Pairs", "Sizes", "check_window", "fraction", "known_size", "normalized_axes", "one_of", "pairs",
+    "positive", "sizes", "with_defaults",
 ]  # fmt: skip
 
 Named: TypeAlias = Any

@@ -47,7 +47,7 @@ class _CallSignature:
         return {**named, **kwargs}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _call_signature(cls: type, call: Callable[..., Any]) -> _CallSignature:
     return _CallSignature(functools.partial(call, None))
 
@@ -352,7 +352,7 @@ class Layer(Operation, Configurable, Stateful):
         }
         parameters = [p for p in inspect.signature(self.build).parameters.values() if p.name != "self"]
         named_shapes = {f"{name}_shape": shape for name, shape in shapes.items()}
-        if len(parameters) == 1 and not parameters[0].kind == parameters[0].VAR_KEYWORD:
+        if len(parameters) == 1 and parameters[0].kind != parameters[0].VAR_KEYWORD:
             arguments = (next(iter(shapes.values()), None),)
             self.build(*arguments)
         elif all(p.name in named_shapes or p.default is not p.empty for p in parameters):
@@ -426,7 +426,8 @@ class Layer(Operation, Configurable, Stateful):
 
     def _named_weight(self, name: str, shape: Any, of: str | None = None, **kwargs: Any) -> Variable:
         """Make the weight `name` as the constructor's `{of}_initializer`, `_regularizer` and `_constraint` say."""
-        given = {key: getattr(self, f"{of or name}_{key}", None) for key in ("initializer", "regularizer", "constraint")}
+        words = ("initializer", "regularizer", "constraint")
+        given = {word: getattr(self, f"{of or name}_{word}", None) for word in words}
         return self.add_weight(shape, name=name, **given, **kwargs)
 
     # State ------------------------------------------------------------------------------------------------------
@@ -670,7 +671,7 @@ _SHAPE_ARGUMENTS = frozenset({
 _NOT_KEPT = _BASE_ARGUMENTS | {"self", "__class__", "kwargs"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _is_own_argument(cls: type, name: str) -> bool:
     """Return whether the config of `cls` lists the argument `name`; those of every layer it has already."""
     if name in _SHAPE_ARGUMENTS:  # some class may name one for a purpose of its own, as `Embedding` does

@@ -62,7 +62,9 @@ class _Convolution(Ranked):
 
 
 class Conv(_Convolution):
-    """Convolution, in truth cross-correlation: y[b, s, f] = activation(sum over k, c of x[b, s + k, c] kernel[k, c, f] + bias[f]).
+    """Convolution, in truth cross-correlation, over the cells k of a window and the channels c.
+
+    y[b, s, f] = activation(sum over k, c of x[b, s + k, c] kernel[k, c, f] + bias[f])
 
     Args:
         filters: F, the number of channels out.

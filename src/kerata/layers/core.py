@@ -222,7 +222,8 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self._keep(locals(), but=("weights",))
         self.autocast = False  # the rows that are looked up are cast, not the table
-        self.input_dim, self.output_dim = positive(self, "input_dim", input_dim), positive(self, "output_dim", output_dim)
+        self.input_dim = positive(self, "input_dim", input_dim)
+        self.output_dim = positive(self, "output_dim", output_dim)
         self.supports_masking = mask_zero
         if weights is not None:
             self.build()

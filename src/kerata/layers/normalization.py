@@ -26,9 +26,12 @@ class _ScaledAndShifted(Layer):
     center: bool
     scale: bool
 
+    rms_scaling = False  # an old flag of LayerNormalization: the deviation is divided out, the mean stays
+
     def _build_scale_and_shift(self, shape: tuple[int, ...]) -> None:
-        self.gamma = self._named_weight("gamma", shape, autocast=False) if self.scale else None
-        self.beta = self._named_weight("beta", shape, autocast=False) if self.center else None
+        scale, center = (True, False) if self.rms_scaling else (self.scale, self.center)
+        self.gamma = self._named_weight("gamma", shape, autocast=False) if scale else None
+        self.beta = self._named_weight("beta", shape, autocast=False) if center else None
 
 
 def _in_full_precision(x: Any) -> Any:
@@ -119,7 +122,8 @@ class BatchNormalization(_ScaledAndShifted):
             start: dict[str, Any] = {"renorm_mean": self.moving_mean_initializer}
             start["moving_stddev"] = start["renorm_stddev"] = self._initial_stddev
             for name in ("moving_stddev", "renorm_mean", "renorm_stddev"):
-                setattr(self, name, self.add_weight((channels,), start[name], name=name, trainable=False, autocast=False))
+                weight = self.add_weight((channels,), start[name], name=name, trainable=False, autocast=False)
+                setattr(self, name, weight)
 
     def _initial_stddev(self, shape: Any, dtype: Any = None) -> Any:
         return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
@@ -222,8 +226,6 @@ class LayerNormalization(_ScaledAndShifted):
         self.rms_scaling = bool(kwargs.pop("rms_scaling", False))
         super().__init__(**kwargs)
         self._keep(locals())
-        if self.rms_scaling:
-            self.scale, self.center = True, False
         self.axis = _axes(self, axis)
         self.autocast = False
 
@@ -235,11 +237,10 @@ class LayerNormalization(_ScaledAndShifted):
 
     def call(self, inputs: Any) -> Any:
         axes = normalized_axes(self, self.axis, inputs.ndim)
-        if self.rms_scaling:  # old files may have it: the deviation is divided out, the mean stays
+        if self.rms_scaling:
             x = _in_full_precision(inputs)
-            y = x * ops.rsqrt(ops.var(x, axes, keepdims=True) + self.epsilon)
-            if self.gamma is not None:
-                y = y * ops.reshape(self.gamma, [n if a in axes else 1 for a, n in enumerate(inputs.shape)])
+            along = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
+            y = x * ops.rsqrt(ops.var(x, axes, keepdims=True) + self.epsilon) * ops.reshape(self.gamma, along)
         else:
             y = ops.layer_normalization(inputs, self.gamma, self.beta, axes, self.epsilon)
         return ops.cast(y, self.compute_dtype)

@@ -69,7 +69,7 @@ class Dropout(_Disturbing):
         return _concrete(self, self.noise_shape, x)
 
 
-class _SpatialDropout(Ranked, Dropout):
+class _SpatialDropout(Dropout, Ranked):
     """Dropout of whole channels: a sample's channel is 0 everywhere or nowhere."""
 
     def _noise_shape_for(self, x: Any) -> tuple[int, ...]:
@@ -184,8 +184,9 @@ def _concrete(layer: Layer, noise_shape: tuple[int | None, ...] | None, x: Any) 
         return tuple(x.shape)
     if len(noise_shape) != x.ndim or any(n not in (None, 1, size) for n, size in zip(noise_shape, x.shape)):
         raise errors.ShapeMismatch(
-            "`noise_shape` does not fit the input.", where=layer._where(), expected=f"what broadcasts to {tuple(x.shape)}",
-            got=noise_shape, hint="None stands for the input's size along an axis",
+            "`noise_shape` does not fit the input.", where=layer._where(),
+            expected=f"what broadcasts to {tuple(x.shape)}", got=noise_shape,
+            hint="None stands for the input's size along an axis",
         )  # fmt: skip
     return tuple(size if n is None else n for n, size in zip(noise_shape, x.shape))
 

@@ -78,7 +78,8 @@ class Reshape(Layer):
             )  # fmt: skip
 
     def call(self, inputs: Any) -> Any:
-        return ops.reshape(inputs, (inputs.shape[0], *self._resolved(tuple(inputs.shape[1:]))))
+        shape: Any = self._resolved(tuple(inputs.shape[1:]))  # no size of a real tensor is unknown
+        return ops.reshape(inputs, (inputs.shape[0], *shape))
 
     def compute_output_spec(self, inputs: Any) -> Any:
         # By hand, since the sizes at which abstract evaluation tries an unknown axis may not divide.

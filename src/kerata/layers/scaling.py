@@ -142,10 +142,7 @@ class Normalization(Layer):
         if self.input_mean is not None:
             raise errors.StateError("mean and variance were given; there is nothing to learn.", where=self._where())
         count, mean, squares = 0, 0.0, 0.0
-        for batch in _batches(data):
-            if not self.built:
-                self.build(tuple(batch.shape))
-            x = self._checked(batch)
+        for x in self._parts(data):
             reduced = tuple(axis for axis in range(x.ndim) if axis - x.ndim not in self.input_spec.axes)
             n = math.prod(x.shape[axis] for axis in reduced)
             if n == 0:
@@ -159,15 +156,24 @@ class Normalization(Layer):
         self.adapt_mean.assign(mean)
         self.adapt_variance.assign(squares / count)
 
-    def _checked(self, batch: Any) -> np.ndarray:
-        x = np.asarray(batch, "float64")
-        expected = self.input_spec.axes
-        if any(x.ndim < -axis or x.shape[axis] != size for axis, size in expected.items()):
-            raise errors.ShapeMismatch(
-                "the data have another size than the layer was built with.", where=f"{self._where()}.adapt",
-                expected=f"sizes {expected} by axis", got=f"shape {x.shape}",
-            )  # fmt: skip
-        return x
+    def _parts(self, data: Any) -> Iterator[np.ndarray]:
+        """Yield the batches in float64, large ones in parts, since these are copies."""
+        for batch in _batches(data):
+            shape = tuple(batch.shape)
+            if not self.built:
+                self.build(shape)
+            expected = self.input_spec.axes
+            if any(len(shape) < -axis or shape[axis] != size for axis, size in expected.items()):
+                raise errors.ShapeMismatch(
+                    "the data have another size than the layer was built with.", where=f"{self._where()}.adapt",
+                    expected=f"sizes {expected} by axis", got=f"shape {shape}",
+                )  # fmt: skip
+            if not shape or -len(shape) in expected:
+                yield np.asarray(batch, "float64")
+                continue
+            rows = max(1, _PART // max(1, math.prod(shape[1:])))
+            for start in range(0, shape[0], rows):
+                yield np.asarray(batch[start : start + rows], "float64")
 
     def finalize_state(self) -> None:
         """Do nothing: mean and variance are read anew at each call."""
@@ -177,10 +183,14 @@ class Normalization(Layer):
         return {**super().get_config(), **{name: np.array(value).tolist() for name, value in given.items()}}
 
 
+_PART = 1 << 22
+"""How many values are looked at together."""
+
+
 def _batches(data: Any) -> Iterator[Any]:
-    """Yield the arrays in `data`; a large array in parts, since float64 copies are made of them."""
+    """Yield the arrays in `data`."""
     if hasattr(data, "shape"):
-        yield from _parts(data)
+        yield data
         return
     if not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
         raise errors.InvalidType(
@@ -191,10 +201,3 @@ def _batches(data: Any) -> Iterator[Any]:
     for batch in batches:
         batch = batch[0] if isinstance(batch, (tuple, list)) and batch and hasattr(batch[0], "shape") else batch
         yield batch if hasattr(batch, "shape") else np.asarray(batch)
-
-
-_PART = 1 << 22  # values
-
-
-def _parts(array: Any) -> Iterator[Any]:
-    yield array

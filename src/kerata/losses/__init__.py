@@ -31,7 +31,7 @@ from kerata.losses.classes import (
     SquaredHinge,
     Tversky,
 )
-from kerata.losses.hinge import categorical_hinge, hinge, squared_hinge
+from kerata.losses.margin import categorical_hinge, hinge, squared_hinge
 from kerata.losses.probabilistic import (
     binary_crossentropy,
     binary_focal_crossentropy,

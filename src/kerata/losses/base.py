@@ -29,7 +29,7 @@ class Loss(Configurable):
         >>> class Squares(kerata.losses.Loss):
         ...     def call(self, y_true, y_pred):
         ...         return kerata.ops.mean(kerata.ops.square(y_pred - y_true), axis=-1)
-        >>> Squares()(numpy.zeros((2, 1)), numpy.ones((2, 1)), sample_weight=[1.0, 0.0])
+        >>> float(Squares()(numpy.zeros((2, 1)), numpy.ones((2, 1)), sample_weight=[1.0, 0.0]))
         0.5
     """
 

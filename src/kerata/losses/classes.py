@@ -7,7 +7,7 @@ from typing import Any
 
 from kerata import errors
 from kerata.losses.base import FunctionLoss, Loss
-from kerata.losses.hinge import categorical_hinge, hinge, squared_hinge
+from kerata.losses.margin import categorical_hinge, hinge, squared_hinge
 from kerata.losses.probabilistic import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -40,7 +40,12 @@ __all__ = [
 
 
 class MeanSquaredError(FunctionLoss):
-    """The mean of squared differences; see `mean_squared_error`."""
+    """The mean of squared differences; see `mean_squared_error`.
+
+    Example:
+        >>> round(float(kerata.losses.MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])), 4)
+        0.5
+    """
 
     def __init__(
         self,
@@ -52,7 +57,12 @@ class MeanSquaredError(FunctionLoss):
 
 
 class MeanAbsoluteError(FunctionLoss):
-    """The mean of absolute differences; see `mean_absolute_error`."""
+    """The mean of absolute differences; see `mean_absolute_error`.
+
+    Example:
+        >>> round(float(kerata.losses.MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])), 4)
+        0.5
+    """
 
     def __init__(
         self,
@@ -64,7 +74,12 @@ class MeanAbsoluteError(FunctionLoss):
 
 
 class MeanAbsolutePercentageError(FunctionLoss):
-    """The mean of differences in percent of the targets; see `mean_absolute_percentage_error`."""
+    """The mean of differences in percent of the targets; see `mean_absolute_percentage_error`.
+
+    Example:
+        >>> round(float(kerata.losses.MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 4.0]])), 4)
+        25.0
+    """
 
     def __init__(
         self,
@@ -76,7 +91,12 @@ class MeanAbsolutePercentageError(FunctionLoss):
 
 
 class MeanSquaredLogarithmicError(FunctionLoss):
-    """The mean of squared differences of logarithms; see `mean_squared_logarithmic_error`."""
+    """The mean of squared differences of logarithms; see `mean_squared_logarithmic_error`.
+
+    Example:
+        >>> round(float(kerata.losses.MeanSquaredLogarithmicError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+        0.2402
+    """
 
     def __init__(
         self,
@@ -88,7 +108,12 @@ class MeanSquaredLogarithmicError(FunctionLoss):
 
 
 class Huber(FunctionLoss):
-    """Squares near zero, absolute values beyond `delta`; see `huber`."""
+    """Squares near zero, absolute values beyond `delta`; see `huber`.
+
+    Example:
+        >>> round(float(kerata.losses.Huber(delta=2.0)([[0.0, 0.0]], [[1.0, 3.0]])), 4)
+        2.25
+    """
 
     _unlisted = Loss._unlisted | {"delta"}
 
@@ -103,7 +128,12 @@ class Huber(FunctionLoss):
 
 
 class LogCosh(FunctionLoss):
-    """The logarithm of the hyperbolic cosine of the difference; see `log_cosh`."""
+    """The logarithm of the hyperbolic cosine of the difference; see `log_cosh`.
+
+    Example:
+        >>> round(float(kerata.losses.LogCosh()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+        0.2169
+    """
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = "log_cosh", dtype: Any = None
@@ -112,7 +142,12 @@ class LogCosh(FunctionLoss):
 
 
 class CosineSimilarity(FunctionLoss):
-    """Minus the cosine of the angle between target and prediction; see `cosine_similarity`."""
+    """Minus the cosine of the angle between target and prediction; see `cosine_similarity`.
+
+    Example:
+        >>> round(float(kerata.losses.CosineSimilarity()([[0.0, 1.0]], [[0.0, 2.0]])), 4)
+        -1.0
+    """
 
     _unlisted = Loss._unlisted | {"axis"}
 
@@ -130,7 +165,12 @@ class CosineSimilarity(FunctionLoss):
 
 
 class BinaryCrossentropy(FunctionLoss):
-    """The cross-entropy of yes-no labels; see `binary_crossentropy`."""
+    """The cross-entropy of yes-no labels; see `binary_crossentropy`.
+
+    Example:
+        >>> round(float(kerata.losses.BinaryCrossentropy(from_logits=True)([0, 1], [-2.0, 3.0])), 4)
+        0.0878
+    """
 
     def __init__(
         self,
@@ -148,7 +188,12 @@ class BinaryCrossentropy(FunctionLoss):
 
 
 class BinaryFocalCrossentropy(FunctionLoss):
-    """The cross-entropy of yes-no labels, easy samples weighed down; see `binary_focal_crossentropy`."""
+    """The cross-entropy of yes-no labels, easy samples weighed down; see `binary_focal_crossentropy`.
+
+    Example:
+        >>> round(float(kerata.losses.BinaryFocalCrossentropy(gamma=2.0, from_logits=True)([0, 1], [-2.0, 3.0])), 4)
+        0.001
+    """
 
     def __init__(
         self,
@@ -163,13 +208,19 @@ class BinaryFocalCrossentropy(FunctionLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            binary_focal_crossentropy, reduction, name, dtype, apply_class_balancing=apply_class_balancing, alpha=alpha, gamma=gamma,
-            from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
+            binary_focal_crossentropy, reduction, name, dtype, apply_class_balancing=apply_class_balancing,
+            alpha=alpha, gamma=gamma, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
         )  # fmt: skip
 
 
 class CategoricalCrossentropy(FunctionLoss):
-    """The cross-entropy of one-hot labels; see `categorical_crossentropy`."""
+    """The cross-entropy of one-hot labels; see `categorical_crossentropy`.
+
+    Example:
+        >>> loss = kerata.losses.CategoricalCrossentropy(label_smoothing=0.1)
+        >>> round(float(loss([[0, 1, 0]], [[0.05, 0.9, 0.05]])), 4)
+        0.2981
+    """
 
     def __init__(
         self,
@@ -187,7 +238,13 @@ class CategoricalCrossentropy(FunctionLoss):
 
 
 class CategoricalFocalCrossentropy(FunctionLoss):
-    """The cross-entropy of one-hot labels, easy samples weighed down; see `categorical_focal_crossentropy`."""
+    """The cross-entropy of one-hot labels, easy samples weighed down; see `categorical_focal_crossentropy`.
+
+    Example:
+        >>> loss = kerata.losses.CategoricalFocalCrossentropy(alpha=[0.2, 0.3, 0.5])
+        >>> round(float(loss([[0, 1, 0]], [[0.05, 0.9, 0.05]])), 4)
+        0.0003
+    """
 
     def __init__(
         self,
@@ -207,7 +264,13 @@ class CategoricalFocalCrossentropy(FunctionLoss):
 
 
 class SparseCategoricalCrossentropy(FunctionLoss):
-    """The cross-entropy of labels that are class numbers; see `sparse_categorical_crossentropy`."""
+    """The cross-entropy of labels that are class numbers; see `sparse_categorical_crossentropy`.
+
+    Example:
+        >>> loss = kerata.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+        >>> round(float(loss([1, -1], [[0.1, 0.9], [0.6, 0.4]])), 4)
+        0.1054
+    """
 
     _unlisted = Loss._unlisted | {"axis"}
 
@@ -227,7 +290,12 @@ class SparseCategoricalCrossentropy(FunctionLoss):
 
 
 class CategoricalGeneralizedCrossEntropy(FunctionLoss):
-    """A cross-entropy that forgives wrong labels; see `categorical_generalized_cross_entropy`."""
+    """A cross-entropy that forgives wrong labels; see `categorical_generalized_cross_entropy`.
+
+    Example:
+        >>> round(float(kerata.losses.CategoricalGeneralizedCrossEntropy(q=0.5)([1], [[0.1, 0.9]])), 4)
+        0.1026
+    """
 
     def __init__(
         self,
@@ -242,7 +310,12 @@ class CategoricalGeneralizedCrossEntropy(FunctionLoss):
 
 
 class KLDivergence(FunctionLoss):
-    """How far one distribution is from another; see `kl_divergence`."""
+    """How far one distribution is from another; see `kl_divergence`.
+
+    Example:
+        >>> round(float(kerata.losses.KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
+        0.1438
+    """
 
     def __init__(
         self,
@@ -254,7 +327,12 @@ class KLDivergence(FunctionLoss):
 
 
 class Poisson(FunctionLoss):
-    """How badly rates explain counts; see `poisson`."""
+    """How badly rates explain counts; see `poisson`.
+
+    Example:
+        >>> round(float(kerata.losses.Poisson()([[0.0, 2.0]], [[1.0, 1.0]])), 4)
+        1.0
+    """
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = "poisson", dtype: Any = None
@@ -266,7 +344,12 @@ class Poisson(FunctionLoss):
 
 
 class Hinge(FunctionLoss):
-    """The shortfall from a margin of one; see `hinge`."""
+    """The shortfall from a margin of one; see `hinge`.
+
+    Example:
+        >>> round(float(kerata.losses.Hinge()([[1.0, -1.0]], [[0.5, -2.0]])), 4)
+        0.25
+    """
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = "hinge", dtype: Any = None
@@ -275,7 +358,12 @@ class Hinge(FunctionLoss):
 
 
 class SquaredHinge(FunctionLoss):
-    """The squared shortfall from a margin of one; see `squared_hinge`."""
+    """The squared shortfall from a margin of one; see `squared_hinge`.
+
+    Example:
+        >>> round(float(kerata.losses.SquaredHinge()([[1.0, -1.0]], [[0.5, -2.0]])), 4)
+        0.125
+    """
 
     def __init__(
         self,
@@ -287,7 +375,12 @@ class SquaredHinge(FunctionLoss):
 
 
 class CategoricalHinge(FunctionLoss):
-    """The shortfall of the right class's score over the best wrong one; see `categorical_hinge`."""
+    """The shortfall of the right class's score over the best wrong one; see `categorical_hinge`.
+
+    Example:
+        >>> round(float(kerata.losses.CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]])), 4)
+        0.75
+    """
 
     def __init__(
         self,
@@ -302,7 +395,12 @@ class CategoricalHinge(FunctionLoss):
 
 
 class Dice(FunctionLoss):
-    """How little two regions overlap; see `dice`."""
+    """How little two regions overlap; see `dice`.
+
+    Example:
+        >>> round(float(kerata.losses.Dice()([[[1.0], [0.0]]], [[[1.0], [1.0]]])), 4)
+        0.3333
+    """
 
     def __init__(
         self,
@@ -315,7 +413,12 @@ class Dice(FunctionLoss):
 
 
 class Tversky(FunctionLoss):
-    """How little two regions overlap, misses and false marks weighed apart; see `tversky`."""
+    """How little two regions overlap, misses and false marks weighed apart; see `tversky`.
+
+    Example:
+        >>> round(float(kerata.losses.Tversky(beta=1.0)([[[1.0], [0.0]]], [[[1.0], [1.0]]])), 4)
+        0.5
+    """
 
     def __init__(
         self,
@@ -330,7 +433,12 @@ class Tversky(FunctionLoss):
 
 
 class Circle(FunctionLoss):
-    """How badly embeddings of one class keep together; see `circle`."""
+    """How badly embeddings of one class keep together; see `circle`.
+
+    Example:
+        >>> round(float(kerata.losses.Circle(gamma=1.0)([0, 0, 1], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])), 4)
+        0.789
+    """
 
     def __init__(
         self,
@@ -341,13 +449,16 @@ class Circle(FunctionLoss):
         name: str | None = "circle",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal
-        )
+        super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
 
 
 class CTC(FunctionLoss):
-    """Minus the log-likelihood of label sequences under all alignments; see `ctc`."""
+    """Minus the log-likelihood of label sequences under all alignments; see `ctc`.
+
+    Example:
+        >>> round(float(kerata.losses.CTC()([[1, 0]], numpy.zeros((1, 2, 3)))), 4)
+        1.0986
+    """
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = "ctc", dtype: Any = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from kerata import errors, ops
@@ -86,14 +85,11 @@ def reduce_values(values: Any, sample_weight: Any = None, reduction: str | None 
     """Return the sum or mean of `values`, or the values themselves for the reductions "none" and None."""
     if reduction in ("none", None) or tuple(values.shape) in ((), (0,)):
         return values
-    total = ops.sum(values)
-    if reduction == "sum":
-        return total
+    if reduction == "sum" or 0 in values.shape:
+        return ops.sum(values)
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
-        return ops.divide_no_nan(total, ops.cast(ops.sum(sample_weight), total.dtype))
-    if None in values.shape:
-        return ops.mean(values)
-    return total / max(math.prod(values.shape), 1)
+        return ops.divide_no_nan(ops.sum(values), ops.cast(ops.sum(sample_weight), values.dtype))
+    return ops.mean(values)  # and no division of the sum, which 16 bits may not hold
 
 
 def reduce_weighted_values(

@@ -17,7 +17,7 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Any:
     """Return 1 - 2 Σ y p / (Σ y + Σ p + ε) over `axis` (all axes for None): how little two regions overlap.
 
     Example:
-        >>> kerata.losses.dice([[[1.0], [0.0]]], [[[1.0], [0.0]]])
+        >>> round(float(kerata.losses.dice([[[1.0], [0.0]]], [[[1.0], [0.0]]])), 4)
         0.0
     """
     y_true, y_pred = pair("dice", y_true, y_pred)
@@ -31,7 +31,7 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     Salehi et al., "Tversky loss function for image segmentation", https://arxiv.org/abs/1706.05721.
 
     Example:
-        >>> kerata.losses.tversky([[[1.0], [0.0]]], [[[1.0], [0.0]]])
+        >>> round(float(kerata.losses.tversky([[[1.0], [0.0]]], [[[1.0], [0.0]]])), 4)
         0.0
     """
     y_true, y_pred = pair("tversky", y_true, y_pred)
@@ -64,6 +64,10 @@ def circle(
         margin: how far the aim is from perfect similarity.
 
     Sun et al., "Circle Loss", https://arxiv.org/abs/2002.10857.
+
+    Example:
+        >>> round(float(kerata.losses.circle([0, 0, 1], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])[1]), 1)
+        78.4
     """
     y_true, y_pred = ops.cast(y_true, "int32"), as_float(y_pred)
     if len(y_pred.shape) != 2:
@@ -98,6 +102,10 @@ def ctc(y_true: Any, y_pred: Any) -> Any:
         y_pred: logits, (B, T, C).
 
     Graves et al., "Connectionist Temporal Classification", 2006.
+
+    Example:
+        >>> round(float(kerata.losses.ctc([[1, 0]], numpy.zeros((1, 2, 3)))[0]), 4)  # 3 of 9 paths spell "1"
+        1.0986
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), as_float(y_pred)
     for name, x, rank, meaning in (("y_true", y_true, 2, "(B, L)"), ("y_pred", y_pred, 3, "(B, T, C)")):

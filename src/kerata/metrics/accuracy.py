@@ -24,7 +24,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     """Return 1 where y_pred equals y_true, else 0.
 
     Example:
-        >>> kerata.metrics.accuracy([1, 2, 3], [1, 2, 0])
+        >>> kerata.metrics.accuracy.accuracy([1, 2, 3], [1, 2, 0]).tolist()
         [1.0, 1.0, 0.0]
     """
     y_pred = ops.convert_to_tensor(y_pred)
@@ -37,7 +37,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """Return 1 where `y_pred > threshold` says what the label 0 or 1 says, else 0.
 
     Example:
-        >>> kerata.metrics.binary_accuracy([[1], [0]], [[0.9], [0.6]])
+        >>> kerata.metrics.binary_accuracy([[1], [0]], [[0.9], [0.6]]).tolist()
         [[1.0], [0.0]]
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -53,7 +53,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
         ShapeMismatch: for class numbers in the place of one-hot rows.
 
     Example:
-        >>> kerata.metrics.categorical_accuracy([[0, 1]], [[0.2, 0.8]])
+        >>> kerata.metrics.categorical_accuracy([[0, 1]], [[0.2, 0.8]]).tolist()
         [1.0]
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -70,7 +70,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
         ShapeMismatch: for one-hot rows in the place of class numbers.
 
     Example:
-        >>> kerata.metrics.sparse_categorical_accuracy([1], [[0.2, 0.8]])
+        >>> kerata.metrics.sparse_categorical_accuracy([1], [[0.2, 0.8]]).tolist()
         [1.0]
     """
     y_true, y_pred = _class_numbers("sparse_categorical_accuracy", y_true, y_pred)
@@ -82,7 +82,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     """Return 1 where the one of the one-hot label is among the `k` largest scores, else 0.
 
     Example:
-        >>> kerata.metrics.top_k_categorical_accuracy([[0, 0, 1]], [[0.1, 0.7, 0.2]], k=2)
+        >>> kerata.metrics.top_k_categorical_accuracy([[0, 0, 1]], [[0.1, 0.7, 0.2]], k=2).tolist()
         [1.0]
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -96,7 +96,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     With `from_sorted_ids`, `y_pred` holds class numbers, best first, in the place of scores.
 
     Example:
-        >>> kerata.metrics.sparse_top_k_categorical_accuracy([2], [[0.1, 0.7, 0.2]], k=2)
+        >>> kerata.metrics.sparse_top_k_categorical_accuracy([2], [[0.1, 0.7, 0.2]], k=2).tolist()
         [1.0]
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -140,7 +140,14 @@ def _check_rows(metric: str, y_true: Any, y_pred: Any, sparse: str) -> None:
 
 
 class Accuracy(FunctionMetric):
-    """The share of predictions that equal the targets; see `accuracy`."""
+    """The share of predictions that equal the targets; see `accuracy`.
+
+    Example:
+        >>> metric = kerata.metrics.Accuracy()
+        >>> metric.update_state([[1], [2], [3], [4]], [[0], [2], [3], [4]])
+        >>> round(float(metric.result()), 4)
+        0.75
+    """
 
     _direction = "up"
 
@@ -149,18 +156,30 @@ class Accuracy(FunctionMetric):
 
 
 class BinaryAccuracy(FunctionMetric):
-    """The share of right answers to yes-no questions; see `binary_accuracy`."""
+    """The share of right answers to yes-no questions; see `binary_accuracy`.
+
+    Example:
+        >>> metric = kerata.metrics.BinaryAccuracy(threshold=0.7)
+        >>> metric.update_state([0, 1, 1], [0.2, 0.6, 0.9])
+        >>> round(float(metric.result()), 4)
+        0.6667
+    """
 
     _direction = "up"
 
-    def __init__(
-        self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
-    ) -> None:
+    def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
 class CategoricalAccuracy(FunctionMetric):
-    """The share of right classes, for one-hot labels; see `categorical_accuracy`."""
+    """The share of right classes, for one-hot labels; see `categorical_accuracy`.
+
+    Example:
+        >>> metric = kerata.metrics.CategoricalAccuracy()
+        >>> metric.update_state([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]])
+        >>> round(float(metric.result()), 4)
+        0.5
+    """
 
     _direction = "up"
 
@@ -169,7 +188,14 @@ class CategoricalAccuracy(FunctionMetric):
 
 
 class SparseCategoricalAccuracy(FunctionMetric):
-    """The share of right classes, for labels that are class numbers; see `sparse_categorical_accuracy`."""
+    """The share of right classes, for labels that are class numbers; see `sparse_categorical_accuracy`.
+
+    Example:
+        >>> metric = kerata.metrics.SparseCategoricalAccuracy()
+        >>> metric.update_state([1, 0], [[0.2, 0.8], [0.4, 0.6]])
+        >>> round(float(metric.result()), 4)
+        0.5
+    """
 
     _direction = "up"
 
@@ -178,18 +204,30 @@ class SparseCategoricalAccuracy(FunctionMetric):
 
 
 class TopKCategoricalAccuracy(FunctionMetric):
-    """The share of samples whose class is among the k best scores; see `top_k_categorical_accuracy`."""
+    """The share of samples whose class is among the k best scores; see `top_k_categorical_accuracy`.
+
+    Example:
+        >>> metric = kerata.metrics.TopKCategoricalAccuracy(k=2)
+        >>> metric.update_state([[0, 0, 1]], [[0.1, 0.7, 0.2]])
+        >>> round(float(metric.result()), 4)
+        1.0
+    """
 
     _direction = "up"
 
-    def __init__(
-        self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
-    ) -> None:
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
 class SparseTopKCategoricalAccuracy(FunctionMetric):
-    """The share of samples whose class number is among the k best scores."""
+    """The share of samples whose class number is among the k best scores.
+
+    Example:
+        >>> metric = kerata.metrics.SparseTopKCategoricalAccuracy(k=2)
+        >>> metric.update_state([2, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]])
+        >>> round(float(metric.result()), 4)
+        0.5
+    """
 
     _direction = "up"
     _unlisted = frozenset({"from_sorted_ids"})

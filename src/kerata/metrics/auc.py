@@ -39,7 +39,7 @@ class AUC(Counting):
     Example:
         >>> metric = kerata.metrics.AUC(num_thresholds=3)
         >>> metric.update_state([0, 0, 1, 1], [0, 0.5, 0.3, 0.9])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         0.75
     """
 
@@ -68,7 +68,9 @@ class AUC(Counting):
             raise errors.InvalidArgument("`num_thresholds` is above 1.", where=self.name, got=num_thresholds)
         self._own_thresholds = None if thresholds is None else sorted(float(t) for t in thresholds)
         self.num_thresholds = num_thresholds if thresholds is None else len(thresholds) + 2
-        between = self._own_thresholds or [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
+        between = self._own_thresholds
+        if between is None:
+            between = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
         # The ends lie a little outside, so that scores of exactly 0 and 1 are counted.
         self.thresholds = [0.0 - config.epsilon(), *between, 1.0 + config.epsilon()]
         self.multi_label, self.num_labels, self._from_logits = multi_label, num_labels, from_logits
@@ -98,10 +100,8 @@ class AUC(Counting):
 
     def result(self) -> Any:
         """Return the area so far."""
-        pieces = self._interpolated_pr() if (self.curve, self.summation_method) == ("PR", "interpolation") else (
-            self._pieces()
-        )  # fmt: skip
-        areas = ops.sum(pieces, axis=0)
+        interpolated = (self.curve, self.summation_method) == ("PR", "interpolation")
+        areas = ops.sum(self._interpolated_pr() if interpolated else self._pieces(), axis=0)
         if not self.multi_label:
             return areas
         if self.label_weights is None:
@@ -139,9 +139,7 @@ class AUC(Counting):
         intercept = tp[1:] - slope * yes[1:]
         both = (yes[:-1] > 0) & (yes[1:] > 0)
         growth = ops.where(both, ops.divide_no_nan(yes[:-1], ops.maximum(yes[1:], 0.0)), 1.0)
-        return ops.divide_no_nan(
-            slope * (new_right + intercept * ops.log(growth)), ops.maximum(tp[1:] + fn[1:], 0.0)
-        )
+        return ops.divide_no_nan(slope * (new_right + intercept * ops.log(growth)), ops.maximum(tp[1:] + fn[1:], 0.0))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this metric anew."""

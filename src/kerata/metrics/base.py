@@ -72,7 +72,9 @@ class Metric(Configurable, Stateful):
         self._variables.append(variable)
         return variable
 
-    def add_weight(self, shape: Any = (), initializer: Any = None, dtype: Any = None, name: str | None = None) -> Variable:
+    def add_weight(
+        self, shape: Any = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+    ) -> Variable:
         """Make a Variable of the state; as `add_variable`."""
         return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
 
@@ -91,6 +93,7 @@ class Metric(Configurable, Stateful):
         for variable in self.variables:
             variable.assign(engine.xp.zeros(variable.shape, variable.dtype))
 
+    @errors.user_facing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take a batch in and return the number so far."""
         self._check_super_called()

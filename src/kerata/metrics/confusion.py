@@ -31,13 +31,15 @@ def confusion(
     class_id: int | None = None,
     multi_label: bool = False,
     label_weights: Any = None,
+    where: str = "metric",
 ) -> dict[str, Any]:
     """Return the weighted counts of the four outcomes at each threshold, (T,), or (T, L) for `multi_label`."""
     y_pred, y_true = squeeze_or_expand_to_same_rank(ops.cast(y_pred, "float32"), ops.cast(y_true, "float32"))
     if tuple(y_true.shape) != tuple(y_pred.shape):
         raise errors.ShapeMismatch(
-            "targets and predictions do not fit.", where="metric", expected=f"y_true of shape {tuple(y_pred.shape)}",
-            got=f"shape {tuple(y_true.shape)}", hint="labels that are class numbers become rows by to_categorical",
+            "targets and predictions do not fit.", where=where,
+            expected=f"y_true of shape {tuple(y_pred.shape)}", got=f"shape {tuple(y_true.shape)}",
+            hint="class numbers become rows by kerata.utils.to_categorical(y, num_classes)",
         )  # fmt: skip
     weights = ops.ones_like(y_pred) if sample_weight is None else _weights(sample_weight, y_true)
     if top_k is not None:
@@ -45,7 +47,7 @@ def confusion(
     if class_id is not None:
         if len(y_pred.shape) == 1:
             raise errors.ShapeMismatch(
-                "`class_id` picks a column.", where="metric", expected="y_pred of shape (B, C)",
+                "`class_id` picks a column.", where=where, expected="y_pred of shape (B, C)",
                 got=f"shape {tuple(y_pred.shape)}",
             )  # fmt: skip
         y_true, y_pred = y_true[..., class_id : class_id + 1], y_pred[..., class_id : class_id + 1]
@@ -121,8 +123,12 @@ class Counting(Metric):
         for name in names:
             setattr(self, name, self.add_variable(shape or (len(self.thresholds),), name=name))
 
+    def _outcomes(self, y_true: Any, y_pred: Any, sample_weight: Any, **options: Any) -> dict[str, Any]:
+        where = f"metric {self.name!r}"
+        return confusion(y_true, y_pred, self.thresholds, sample_weight, where=where, **options)
+
     def _count(self, y_true: Any, y_pred: Any, sample_weight: Any, **options: Any) -> None:
-        found = confusion(y_true, y_pred, self.thresholds, sample_weight, **options)
+        found = self._outcomes(y_true, y_pred, sample_weight, **options)
         for name in self._counted:
             getattr(self, name).assign_add(found[name])
 
@@ -157,7 +163,7 @@ class _OneCount(Counting):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the answers of a batch."""
-        self.accumulator.assign_add(confusion(y_true, y_pred, self.thresholds, sample_weight)[self._what])
+        self.accumulator.assign_add(self._outcomes(y_true, y_pred, sample_weight)[self._what])
 
     def result(self) -> Any:
         """Return the count, one for each threshold where there are several."""
@@ -169,25 +175,53 @@ class _OneCount(Counting):
 
 
 class TruePositives(_OneCount):
-    """How many yes answers are right."""
+    """How many yes answers are right.
+
+    Example:
+        >>> metric = kerata.metrics.TruePositives()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.2, 0.8, 0.7])
+        >>> round(float(metric.result()), 4)
+        2.0
+    """
 
     _what = "true_positives"
 
 
 class FalsePositives(_OneCount):
-    """How many yes answers are wrong."""
+    """How many yes answers are wrong.
+
+    Example:
+        >>> metric = kerata.metrics.FalsePositives()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.2, 0.8, 0.7])
+        >>> round(float(metric.result()), 4)
+        1.0
+    """
 
     _what = "false_positives"
 
 
 class TrueNegatives(_OneCount):
-    """How many no answers are right."""
+    """How many no answers are right.
+
+    Example:
+        >>> metric = kerata.metrics.TrueNegatives(thresholds=0.95)
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.2, 0.8, 0.7])
+        >>> round(float(metric.result()), 4)
+        1.0
+    """
 
     _what = "true_negatives"
 
 
 class FalseNegatives(_OneCount):
-    """How many no answers are wrong."""
+    """How many no answers are wrong.
+
+    Example:
+        >>> metric = kerata.metrics.FalseNegatives(thresholds=[0.5, 0.75])
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.2, 0.8, 0.7])
+        >>> metric.result().tolist()
+        [1.0, 2.0]
+    """
 
     _what = "false_negatives"
 
@@ -237,7 +271,7 @@ class Precision(_Share):
     Example:
         >>> metric = kerata.metrics.Precision()
         >>> metric.update_state([0, 1, 1, 1], [1, 0, 1, 1])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         0.6667
     """
 
@@ -250,7 +284,7 @@ class Recall(_Share):
     Example:
         >>> metric = kerata.metrics.Recall()
         >>> metric.update_state([0, 1, 1, 1], [1, 0, 1, 1])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         0.6667
     """
 
@@ -283,9 +317,15 @@ class _BestUnder(Counting):
         return ops.max(ops.where(constrained >= self.value, wanted, 0.0))
 
 
-
 class SensitivityAtSpecificity(_BestUnder):
-    """The best share of found yeses where at least `specificity` of the noes is right."""
+    """The best share of found yeses where at least `specificity` of the noes is right.
+
+    Example:
+        >>> metric = kerata.metrics.SensitivityAtSpecificity(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(float(metric.result()), 4)
+        0.5
+    """
 
     _wanted, _constrained = "_recall", "_specificity"
 
@@ -302,7 +342,14 @@ class SensitivityAtSpecificity(_BestUnder):
 
 
 class SpecificityAtSensitivity(_BestUnder):
-    """The best share of right noes where at least `sensitivity` of the yeses is found."""
+    """The best share of right noes where at least `sensitivity` of the yeses is found.
+
+    Example:
+        >>> metric = kerata.metrics.SpecificityAtSensitivity(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(float(metric.result()), 4)
+        0.6667
+    """
 
     _wanted, _constrained = "_specificity", "_recall"
 
@@ -319,7 +366,14 @@ class SpecificityAtSensitivity(_BestUnder):
 
 
 class PrecisionAtRecall(_BestUnder):
-    """The best precision where the recall is at least `recall`."""
+    """The best precision where the recall is at least `recall`.
+
+    Example:
+        >>> metric = kerata.metrics.PrecisionAtRecall(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(float(metric.result()), 4)
+        0.5
+    """
 
     _wanted, _constrained = "_precision", "_recall"
 
@@ -336,7 +390,14 @@ class PrecisionAtRecall(_BestUnder):
 
 
 class RecallAtPrecision(_BestUnder):
-    """The best recall where the precision is at least `precision`."""
+    """The best recall where the precision is at least `precision`.
+
+    Example:
+        >>> metric = kerata.metrics.RecallAtPrecision(0.8)
+        >>> metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+        >>> round(float(metric.result()), 4)
+        0.5
+    """
 
     _wanted, _constrained = "_recall", "_precision"
 

@@ -26,7 +26,7 @@ class IoU(Metric):
     Example:
         >>> metric = kerata.metrics.IoU(num_classes=2, target_class_ids=[0])
         >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         0.3333
     """
 
@@ -52,9 +52,7 @@ class IoU(Metric):
         self.num_classes, self.target_class_ids = num_classes, list(target_class_ids)
         self.ignore_class, self.axis = ignore_class, axis
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
-        self.total_cm = self.add_variable(
-            (num_classes, num_classes), dtype=self.dtype, name="total_confusion_matrix"
-        )
+        self.total_cm = self.add_variable((num_classes, num_classes), dtype=self.dtype, name="total_confusion_matrix")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to the matrix of true and predicted classes."""
@@ -93,7 +91,14 @@ class IoU(Metric):
 
 
 class BinaryIoU(IoU):
-    """`IoU` of two classes, told apart by a threshold on scores."""
+    """`IoU` of two classes, told apart by a threshold on scores.
+
+    Example:
+        >>> metric = kerata.metrics.BinaryIoU(threshold=0.3)
+        >>> metric.update_state([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7])
+        >>> round(float(metric.result()), 4)
+        0.3333
+    """
 
     def __init__(
         self,
@@ -111,7 +116,14 @@ class BinaryIoU(IoU):
 
 
 class MeanIoU(IoU):
-    """`IoU` over all classes."""
+    """`IoU` over all classes.
+
+    Example:
+        >>> metric = kerata.metrics.MeanIoU(num_classes=2)
+        >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> round(float(metric.result()), 4)
+        0.3333
+    """
 
     def __init__(
         self,
@@ -123,13 +135,18 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(
-            num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
-        )
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
 
 class OneHotIoU(IoU):
-    """`IoU` for one-hot labels."""
+    """`IoU` for one-hot labels.
+
+    Example:
+        >>> metric = kerata.metrics.OneHotIoU(num_classes=2, target_class_ids=[1])
+        >>> metric.update_state([[1, 0], [0, 1]], [[0.9, 0.1], [0.6, 0.4]])
+        >>> round(float(metric.result()), 4)
+        0.0
+    """
 
     def __init__(
         self,
@@ -145,7 +162,14 @@ class OneHotIoU(IoU):
 
 
 class OneHotMeanIoU(MeanIoU):
-    """`IoU` over all classes for one-hot labels."""
+    """`IoU` over all classes for one-hot labels.
+
+    Example:
+        >>> metric = kerata.metrics.OneHotMeanIoU(num_classes=2)
+        >>> metric.update_state([[1, 0], [0, 1]], [[0.9, 0.1], [0.6, 0.4]])
+        >>> round(float(metric.result()), 4)
+        0.25
+    """
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class Sum(Metric):
     Example:
         >>> metric = kerata.metrics.Sum()
         >>> metric.update_state([1, 3, 5, 7])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         16.0
     """
 
@@ -66,7 +66,7 @@ class Mean(Metric):
     Example:
         >>> metric = kerata.metrics.Mean()
         >>> metric.update_state([1, 3, 5, 7])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         4.0
     """
 

@@ -32,7 +32,7 @@ class FBetaScore(Metric):
     Example:
         >>> metric = kerata.metrics.FBetaScore(beta=2.0, threshold=0.5)
         >>> metric.update_state([[1, 0], [1, 1]], [[0.9, 0.1], [0.2, 0.8]])
-        >>> metric.result()
+        >>> [round(float(score), 4) for score in metric.result()]
         [0.5556, 1.0]
     """
 
@@ -106,7 +106,7 @@ class F1Score(FBetaScore):
     Example:
         >>> metric = kerata.metrics.F1Score(average="macro")
         >>> metric.update_state([[1, 0], [0, 1]], [[0.9, 0.1], [0.2, 0.8]])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         1.0
     """
 
@@ -130,7 +130,7 @@ class R2Score(Metric):
     Example:
         >>> metric = kerata.metrics.R2Score()
         >>> metric.update_state([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]])
-        >>> metric.result()
+        >>> round(float(metric.result()), 4)
         0.5714
     """
 
@@ -180,7 +180,7 @@ class R2Score(Metric):
 
     def result(self) -> Any:
         """Return the score so far."""
-        mean = self.sum / self.count
+        mean = self.sum.value / self.count.value
         total = self.squared_sum - self.sum * mean
         scores = 1.0 - self.total_mse / total
         scores = ops.where(ops.isinf(scores), 0.0, scores)
@@ -193,6 +193,7 @@ class R2Score(Metric):
         if not self.num_regressors:
             return score
         # With no more samples than regressors the adjustment has no meaning, and the plain score stands.
-        spare = self.num_samples - 1.0 - self.num_regressors
-        adjusted = 1.0 - (1.0 - score) * (self.num_samples - 1.0) / ops.where(spare > 0, spare, 1.0)
+        others = self.num_samples.value - 1.0
+        spare = others - self.num_regressors
+        adjusted = 1.0 - (1.0 - score) * others / ops.where(spare > 0, spare, 1.0)
         return ops.where(spare > 0, adjusted, score)

@@ -141,7 +141,8 @@ class Nadam(Optimizer):
             self._product = self.add_variable((), lambda shape, dtype: xp.ones(shape, dtype), name="u_product")
 
     def begin_update(self) -> None:
-        self._product.assign(self._product.raw_value() * self._share(xp.asarray(self.iterations + 1, "float32")))
+        t = xp.asarray(self.iterations + 1, "float32")
+        self._product.assign(self._product.raw_value() * self.beta_1 * (1.0 - 0.5 * 0.96**t))
 
     def _share(self, t: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**t)

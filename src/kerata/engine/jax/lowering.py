@@ -104,6 +104,7 @@ def _lax_conv(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
     )  # fmt: skip
 
 
+@partial(jax.jit, static_argnums=2)
 def _depthwise(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
     """y[b, s, c, m] = sum over taps t of x[b, s + t, c] k[t, c, m], a fused loop without any product's overhead."""
     weights = kernel.reshape(-1, x.shape[-1], kernel.shape[-1] // x.shape[-1])
@@ -236,28 +237,27 @@ def _wide(contract: Callable) -> Callable:
     return widened
 
 
-def _bilinear(name: str, contract: Callable) -> Primitive:
-    """Make a primitive of a contraction of two arrays; its derivatives are named below."""
+def _bilinear(name: str, contract: Callable, result: Callable[..., tuple[int, ...]]) -> Primitive:
+    """Make a primitive of a contraction of two arrays; `result` gives its shape from theirs."""
     contract = _wide(contract)
     primitive = Primitive(name)
     primitive.def_impl(jax.jit(contract, static_argnames="shape"))
+    mlir.register_lowering(primitive, mlir.lower_fun(contract, multiple_results=False))
 
     def abstract(a: Any, b: Any, *, shape: _Geometry) -> ShapedArray:
-        out = jax.eval_shape(lambda a, b: contract(a, b, shape), *(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in (a, b)))
-        return ShapedArray(out.shape, out.dtype)
+        return ShapedArray(result(a.shape, b.shape, shape), a.dtype)
 
     def batched(operands: Sequence, axes: Sequence, *, shape: _Geometry) -> tuple[jax.Array, int]:
         return jax.vmap(lambda a, b: contract(a, b, shape), in_axes=tuple(axes))(*operands), 0
 
     primitive.def_abstract_eval(abstract)
     batching.primitive_batchers[primitive] = batched
-    mlir.register_lowering(primitive, mlir.lower_fun(contract, multiple_results=False))
     return primitive
 
 
-_output = _bilinear("conv_output", _contract_output)
-_input = _bilinear("conv_input", _contract_input)
-_kernel = _bilinear("conv_kernel", _contract_kernel)
+_output = _bilinear("conv_output", _contract_output, lambda x, k, shape: (x[0], *shape.out, k[-1]))
+_input = _bilinear("conv_input", _contract_input, lambda dy, k, shape: (dy[0], *shape.size, k[-2] * shape.groups))
+_kernel = _bilinear("conv_kernel", _contract_kernel, lambda x, dy, s: (*s.window, x[-1] // s.groups, dy[-1]))
 
 ad.defbilinear(
     _output,
@@ -287,12 +287,17 @@ def max_pool(x: Any, *, window: Sequence[int], strides: Sequence[int], padding: 
     if math.prod(window) > _MOST_TAPS:
         sizes, steps = (1, *window, 1), (1, *strides, 1)
         return lax.reduce_window(x, jnp.asarray(lowest, x.dtype), lax.max, sizes, steps, ((0, 0), *pairs, (0, 0)))
-    x = _pad(x, pairs, lowest)
-    unpadded = ((0, 0),) * len(pairs)
-    shape = _Geometry(x.shape[1:-1], tuple(window), tuple(strides), unpadded, (1,) * len(pairs), 1)
-    if shape.window == shape.strides:
-        whole = [slice(0, n * w) for n, w in zip(shape.out, shape.window)]
-        return _max_of_blocks(x[(slice(None), *whole)], shape.window)
+    return _max_of_slices(x, tuple(window), tuple(strides), pairs, lowest)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _max_of_slices(x: jax.Array, window: tuple, strides: tuple, padding: _Pairs, lowest: float) -> jax.Array:
+    x = _pad(x, padding, lowest)
+    ones, unpadded = (1,) * len(window), ((0, 0),) * len(window)
+    shape = _Geometry(x.shape[1:-1], window, strides, unpadded, ones, 1)
+    if window == strides:
+        whole = [slice(0, n * w) for n, w in zip(shape.out, window)]
+        return _max_of_blocks(x[(slice(None), *whole)], window)
     return _first_largest(_slices(x, shape))[0]
 
 
@@ -316,9 +321,10 @@ def _max_of_blocks_jvp(window: tuple[int, ...], primals: tuple, tangents: tuple)
     (x,), (dx,) = primals, tangents
     best, place = _first_largest(_block_parts(x, window))
     blocks = (x.shape[0], *(m for n, w in zip(x.shape[1:-1], window) for m in (n // w, w)), x.shape[-1])
+    numbers = jnp.arange(math.prod(window), dtype=jnp.int8)
+    numbers = numbers.reshape(1, *(m for w in window for m in (1, w)), 1)
     within = tuple(range(2, 2 * len(window) + 1, 2))
-    numbers = jnp.arange(math.prod(window), dtype=jnp.int8).reshape(window)
-    chosen = jnp.expand_dims(place, within) == jnp.expand_dims(numbers, (0, *(a - 1 for a in within), 2 * len(window) + 1))
+    chosen = jnp.expand_dims(place, within) == numbers
     dx = jnp.where(chosen, dx.reshape(blocks), 0).sum(within)
     return best, dx / _unseen_one(x).astype(dx.dtype)
 
@@ -332,14 +338,21 @@ def _block_parts(x: jax.Array, window: tuple[int, ...]) -> list[jax.Array]:
 
 
 def keep_mask(key: jax.Array, rate: Any, shape: Sequence[int]) -> jax.Array:
-    """Return a boolean array, True with probability 1 - rate: a hash of each element's number and the key."""
-    bits = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    bits = _mix(_mix(bits ^ key[0]) + key[1])
+    """Return a boolean array, True with probability 1 - rate: a hash of each element's number and the key.
+
+    The key (2,) of uint32 is mixed first, so that neighbouring keys differ in both words: with one word alike
+    two masks would be the same hashes in another order.
+    """
+    first = _mix(key[0] ^ _mix(key[1]))
+    second = _mix(key[1] + _mix(first + jnp.uint32(0x9E3779B9)))
+    numbers = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    bits = _mix(_mix(numbers ^ first) + second)
     keep = 1.0 - jnp.asarray(rate, jnp.float32)
     return _settled((bits >> 8).astype(jnp.float32), key) * jnp.float32(2**-24) < keep
 
 
 def _mix(bits: jax.Array) -> jax.Array:
+    """A bijection of 32 bits in which each input bit flips each output bit half the time (C. Wellons, lowbias32)."""
     bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
     return bits ^ (bits >> 16)

@@ -14,7 +14,7 @@ def hinge(y_true: Any, y_pred: Any) -> Any:
     """Return mean(max(1 - y_true · y_pred, 0)) over the last axis.
 
     Example:
-        >>> kerata.losses.hinge([[1.0, -1.0]], [[0.5, -2.0]])
+        >>> kerata.losses.hinge([[1.0, -1.0]], [[0.5, -2.0]]).tolist()
         [0.25]
     """
     return ops.mean(_shortfall("hinge", y_true, y_pred), axis=-1)
@@ -24,7 +24,7 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     """Return mean(max(1 - y_true · y_pred, 0)²) over the last axis.
 
     Example:
-        >>> kerata.losses.squared_hinge([[1.0, -1.0]], [[0.5, -2.0]])
+        >>> kerata.losses.squared_hinge([[1.0, -1.0]], [[0.5, -2.0]]).tolist()
         [0.125]
     """
     return ops.mean(ops.square(_shortfall("squared_hinge", y_true, y_pred)), axis=-1)
@@ -43,7 +43,7 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
     `y_true` holds one-hot rows.
 
     Example:
-        >>> kerata.losses.categorical_hinge([[0.0, 1.0]], [[0.5, 0.75]])
+        >>> kerata.losses.categorical_hinge([[0.0, 1.0]], [[0.5, 0.75]]).tolist()
         [0.75]
     """
     y_true, y_pred = pair("categorical_hinge", y_true, y_pred)

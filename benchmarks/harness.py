@@ -172,7 +172,7 @@ def _take_turns(turns: dict[str, Turn], results: dict[str, Result], settings: Se
             busy_after, elapsed = _busy_seconds(), time.perf_counter() - start
             if busy_before is not None and busy_after is not None:
                 others = busy_after - busy_before - answer["cpu_seconds"]
-                result.others.append(round(max(others / elapsed / (os.cpu_count() or 1), 0), 3))
+                result.others.append(round(min(max(others / elapsed / (os.cpu_count() or 1), 0), 1), 3))
 
 
 def _prepare(process: Process, workload: Epoch, data: str) -> None:

@@ -43,7 +43,7 @@ MODELS = {"mlp": MLP, "cnn": CNN}
 
 
 @nnx.jit
-def step(model: Any, optimizer: nnx.Optimizer, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+def step(model: Any, optimizer: nnx.Optimizer, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
     def loss_of(model: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         logits = model(x)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
@@ -55,7 +55,7 @@ def step(model: Any, optimizer: nnx.Optimizer, x: jax.Array, y: jax.Array) -> tu
 
 
 @nnx.jit
-def predict(model: Any, x: jax.Array) -> jax.Array:
+def predict(model: Any, x: Any) -> jax.Array:
     return model(x).argmax(1)
 
 

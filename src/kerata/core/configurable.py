@@ -48,6 +48,8 @@ class Configurable:
     __signature__ = _ConstructorSignature()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if cls.__init__ is object.__init__ and (args or kwargs):  # which takes anything, where there is a `__new__`
+            raise TypeError(f"{cls.__name__}() takes no arguments")
         self = super().__new__(cls)
         object.__setattr__(self, "_captured", types.SimpleNamespace(**_capture(cls, args, kwargs)))
         return self

@@ -33,7 +33,7 @@ def standardize(dtype: Any) -> str:
         return dtype
     if isinstance(dtype, type) and dtype in _PYTHON:
         return _PYTHON[dtype] or config.settings.floatx
-    if dtype in ("float", "int"):
+    if isinstance(dtype, str) and dtype in ("float", "int"):  # a str: NumPy's float64 equals "float"
         return config.settings.floatx if dtype == "float" else "int32"
     name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
     name = {"bool_": "bool", "str": "string"}.get(name, name).removeprefix("torch.")

@@ -44,7 +44,7 @@ def convert(x: Any) -> Any:
         return x.value
     if engine.arrays.is_array(x):
         return x
-    if isinstance(x, (bool, int, float, complex)):
+    if type(x) in _SCALARS:
         return engine.arrays.as_array(x, dtypes.dtype_of(x))
     if isinstance(x, (list, tuple)) and not hasattr(x, "dtype"):
         return _from_list(x)
@@ -74,22 +74,22 @@ def _to_float(x: Any) -> Any:
     return x if x.dtype.kind in "fcV" or "float" in x.dtype.name else engine.arrays.cast(x, config.floatx())
 
 
-_SCALARS = (bool, int, float, complex)
+_SCALARS = (bool, int, float, complex)  # these very types: a float64 of NumPy is a float, and not weak
 
 
 def meet(values: list[Any], inexact: bool) -> list[Any]:
     """Return `values` in their common dtype; Python numbers stay as they are where that changes nothing."""
-    values = [v if isinstance(v, _SCALARS) else convert(v) for v in values]
-    found = {v.dtype for v in values if not isinstance(v, _SCALARS)}
-    scalars = [v for v in values if isinstance(v, _SCALARS)]
-    if len(found) == 1 and not inexact and not scalars:
+    values = [v if type(v) in _SCALARS else convert(v) for v in values]
+    found = {v.dtype for v in values if type(v) not in _SCALARS}
+    scalars = [v for v in values if type(v) in _SCALARS]
+    if len(found) <= 1 and not inexact and not scalars:
         return values
     weak = [dtypes.dtype_of(v) if isinstance(v, bool) else type(v) for v in scalars]
     target = dtypes.result_type(*found, *weak)
     if inexact and not dtypes.is_float(target) and "complex" not in target:
         target = config.floatx()
     return [
-        engine.arrays.as_array(v, target) if isinstance(v, _SCALARS) else
+        engine.arrays.as_array(v, target) if type(v) in _SCALARS else
         v if v.dtype == target else engine.arrays.cast(v, target)
         for v in values
     ]  # fmt: skip

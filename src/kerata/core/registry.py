@@ -320,9 +320,11 @@ def _find_class(config: dict[str, Any]) -> Any:
         found = _member(ours, name)
         if found is not None:
             return found
+    near = errors.did_you_mean(name, _known_names(ours))
     raise errors.UnknownName(
-        "class", name, _known_names(ours), where=f"deserialize (module {module!r})",
-        hint="only kerata's own classes and registered ones are made from a config: decorate the class with "
+        "class", name, (), where=f"deserialize (module {module!r})",
+        hint=(near + " " if near.startswith("did") else "") + "only kerata's own classes and registered ones are "
+        "made from a config: decorate the class with "
         f"@kerata.saving.register_keras_serializable(), or load with custom_objects={{{name!r}: {name}}}",
     )  # fmt: skip
 

@@ -90,6 +90,8 @@ class _Door:
         try:
             return getattr(target, name)
         except AttributeError:
+            if name.startswith("__"):
+                raise  # what Python's own tools ask of any object
             raise errors.Unsupported(
                 f"the {active().name} engine has no `{name}`.", where=".".join(self._path)
             ) from None

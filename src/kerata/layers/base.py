@@ -674,9 +674,11 @@ _NOT_KEPT = _BASE_ARGUMENTS | {"self", "__class__", "kwargs"}
 @functools.cache
 def _is_own_argument(cls: type, name: str) -> bool:
     """Return whether the config of `cls` lists the argument `name`; those of every layer it has already."""
-    if name in _SHAPE_ARGUMENTS:  # some class may name one for a purpose of its own, as `Embedding` does
-        return any(name in inspect.signature(c.__init__).parameters for c in cls.__mro__ if "__init__" in vars(c))
-    return name not in _BASE_ARGUMENTS | _LATER or name == "quantization_config"
+    if name in _BASE_ARGUMENTS | _LATER:
+        return name == "quantization_config"
+    named = any(name in inspect.signature(c.__init__).parameters for c in cls.__mro__ if "__init__" in vars(c))
+    # Nobody's signature has the old spellings, unless a class has one for a purpose of its own, as Embedding has.
+    return named or (name not in _SHAPE_ARGUMENTS and not cls.__module__.startswith("kerata."))
 
 
 def _build_wrapper(build: Callable[..., None]) -> Callable[..., None]:

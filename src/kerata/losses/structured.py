@@ -67,7 +67,7 @@ def circle(
 
     Example:
         >>> round(float(kerata.losses.circle([0, 0, 1], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])[1]), 1)
-        78.4
+        38.4
     """
     y_true, y_pred = ops.cast(y_true, "int32"), as_float(y_pred)
     if len(y_pred.shape) != 2:

@@ -100,8 +100,13 @@ class AUC(Counting):
 
     def result(self) -> Any:
         """Return the area so far."""
-        interpolated = (self.curve, self.summation_method) == ("PR", "interpolation")
-        areas = ops.sum(self._interpolated_pr() if interpolated else self._pieces(), axis=0)
+        if (self.curve, self.summation_method) == ("PR", "interpolation"):
+            return self.interpolate_pr_auc()
+        return self._area(self._pieces())
+
+    def _area(self, pieces: Any) -> Any:
+        """Return the sum over buckets, and the mean over labels where they are counted apart."""
+        areas = ops.sum(pieces, axis=0)
         if not self.multi_label:
             return areas
         if self.label_weights is None:
@@ -130,8 +135,8 @@ class AUC(Counting):
         precision_gain = ops.where(tp == 0.0, 1.0, 1.0 - ratio * ops.divide_no_nan(fp, tp))
         return ops.maximum(recall_gain, 0.0), precision_gain
 
-    def _interpolated_pr(self) -> Any:
-        """Return each bucket's area under precision over recall, along which the counts move on straight lines."""
+    def interpolate_pr_auc(self) -> Any:
+        """Return the area under precision over recall, where between thresholds the counts move on straight lines."""
         tp, fp, _, fn = (getattr(self, name).value for name in OUTCOMES)
         yes = tp + fp
         new_right, new_yes = tp[:-1] - tp[1:], yes[:-1] - yes[1:]
@@ -139,7 +144,8 @@ class AUC(Counting):
         intercept = tp[1:] - slope * yes[1:]
         both = (yes[:-1] > 0) & (yes[1:] > 0)
         growth = ops.where(both, ops.divide_no_nan(yes[:-1], ops.maximum(yes[1:], 0.0)), 1.0)
-        return ops.divide_no_nan(slope * (new_right + intercept * ops.log(growth)), ops.maximum(tp[1:] + fn[1:], 0.0))
+        pieces = slope * (new_right + intercept * ops.log(growth))
+        return self._area(ops.divide_no_nan(pieces, ops.maximum(tp[1:] + fn[1:], 0.0)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this metric anew."""

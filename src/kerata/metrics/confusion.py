@@ -5,6 +5,7 @@ Letters: T thresholds, N answers, L labels that are counted apart (one, except f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ OUTCOMES = ("true_positives", "false_positives", "true_negatives", "false_negati
 def confusion(
     y_true: Any,
     y_pred: Any,
-    thresholds: list[float],
+    thresholds: Sequence[float],
     sample_weight: Any = None,
     top_k: int | None = None,
     class_id: int | None = None,
@@ -70,13 +71,13 @@ def _weights(sample_weight: Any, y_true: Any) -> Any:
     return squeeze_or_expand_to_same_rank(y_true, weights, expand_rank_1=False)[1]
 
 
-def _count_by_comparing(y_pred: Any, thresholds: list[float], positive: Any, negative: Any) -> tuple[Any, Any]:
+def _count_by_comparing(y_pred: Any, thresholds: Sequence[float], positive: Any, negative: Any) -> tuple[Any, Any]:
     """Compare each prediction (N, L) with each threshold."""
     above = y_pred[None] > np.asarray(thresholds, "float32")[:, None, None]
     return tuple(ops.sum(ops.where(above, weights[None], 0.0), axis=1) for weights in (positive, negative))  # type: ignore[return-value]
 
 
-def _count_in_buckets(y_pred: Any, thresholds: list[float], positive: Any, negative: Any) -> tuple[Any, Any]:
+def _count_in_buckets(y_pred: Any, thresholds: Sequence[float], positive: Any, negative: Any) -> tuple[Any, Any]:
     """Put each prediction in the bucket below its next even threshold, and add the buckets up from above."""
     size, labels = len(thresholds), y_pred.shape[1]
     bucket = ops.cast(ops.ceil(ops.clip(y_pred, 0.0, 1.0) * (size - 1.0)), "int32") - 1
@@ -98,7 +99,7 @@ def _keep_top(scores: Any, k: int) -> Any:
     return scores * kept + _LOWEST * (1.0 - kept)
 
 
-def _are_even(thresholds: list[float]) -> bool:
+def _are_even(thresholds: Sequence[float]) -> bool:
     size = len(thresholds)
     return size >= 3 and np.allclose(thresholds, np.arange(size) / (size - 1), atol=config.epsilon() * 1.01)
 
@@ -116,7 +117,7 @@ def _parse(thresholds: Any, default: float, where: str) -> list[float]:
 class Counting(Metric):
     """A metric made of some of the four counts."""
 
-    thresholds: list[float]
+    thresholds: Sequence[float] = ()
 
     def _add_counts(self, *names: str, shape: tuple[int, ...] | None = None) -> None:
         self._counted = names

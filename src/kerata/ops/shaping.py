@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from kerata import errors
 from kerata.core.op import Array, Arrays, Operand, op
 from kerata.engine import xp
@@ -184,7 +186,8 @@ def rot90(array: Array, k: int = 1, axes: Sequence[int] = (0, 1)) -> Array:
 @op
 def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
     """Return x with each value repeated, `[1, 2]` as `[1, 1, 2, 2]`."""
-    return xp.repeat(x, repeats if isinstance(repeats, int) else xp.asarray(repeats), axis=axis)
+    # A list stays NumPy's, so that compiled functions know how long the result is.
+    return xp.repeat(x, np.asarray(repeats) if isinstance(repeats, (list, tuple)) else repeats, axis=axis)
 
 
 @op

@@ -1,4 +1,4 @@
-"""Transforms as plain Python: loops that loop, and shapes by running the function on zeros. No gradients."""
+"""Transforms as plain Python: loops that loop, and shapes by running the function on placeholders. No gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from kerata import errors, tree
 from kerata.engine.numpy.arrays import as_array, is_traced, numpy
-from kerata.engine.numpy.values import Placeholder
+from kerata.engine.numpy.values import Placeholder, value_of
 from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
@@ -20,21 +20,21 @@ __all__ = [
     "stop_gradient", "concrete", "block_until_ready",
 ]  # fmt: skip
 
-# Rich in divisors, so that an unknown dimension can be split and strided; small: zeros are computed with.
+# Rich in divisors, so that an unknown dimension can be split and strided; small, as the function is run.
 unknown_sizes = (24, 48)
 differentiable = False
 compiled = False
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
-    def zeros(x: Any) -> Any:
-        return np.zeros(x.shape, x.dtype).view(Placeholder) if hasattr(x, "shape") else x
+    def placeholder(x: Any) -> Any:
+        return value_of(np.broadcast_to(np.zeros((), x.dtype), x.shape), Placeholder) if hasattr(x, "shape") else x
 
     def spec(x: Any) -> Any:
         x = as_array(x) if _is_number(x) else x
         return Spec(tuple(x.shape), x.dtype) if isinstance(x, np.ndarray) else x
 
-    return tree.map_structure(spec, function(*tree.map_structure(zeros, args)))
+    return tree.map_structure(spec, function(*tree.map_structure(placeholder, args)))
 
 
 def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:

@@ -56,7 +56,7 @@ class Value(np.ndarray):
 
 
 class Placeholder(Value):
-    """Zeros that stand for values to come, while shapes are worked out. What is computed from one is one."""
+    """It stands for values to come, while shapes are worked out. What is computed from one is one."""
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -152,6 +152,8 @@ def _default(dtype: np.dtype) -> np.dtype:
 
 
 def _plain(x: Any) -> Any:
+    if isinstance(x, Placeholder):
+        return _harmless(x)
     if isinstance(x, Value):
         return x.view(np.ndarray)
     if isinstance(x, type):
@@ -162,6 +164,16 @@ def _plain(x: Any) -> Any:
             raise no_tensor(x)
         return narrowed(array)
     return x
+
+
+def _harmless(x: Placeholder) -> np.ndarray:
+    """Return what a function can be tried on: a Placeholder's own values mean nothing.
+
+    Ones, and identity matrices, so that weights sum to something and matrices have inverses; zeros as indices.
+    """
+    if x.dtype.kind in "iu":
+        return np.broadcast_to(np.zeros((), x.dtype), x.shape)
+    return np.broadcast_to(np.eye(*x.shape[-2:], dtype=x.dtype) if x.ndim > 1 else np.ones((), x.dtype), x.shape)
 
 
 def _meeting_float(dtypes: Iterable[np.dtype]) -> np.dtype | None:

@@ -1,0 +1,87 @@
+"""The pages and the docstrings are programs: every block of Python in them runs, and prints what the page says."""
+
+import doctest
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+import kerata
+from kerata.core import op
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/zh/README.md", "docs/zh/guide.md"]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+END_OF_BLOCK = "-- end of block --"
+
+# A fence and what is between it and the next one: language, text.
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def program_of(page):
+    """Return the page's Python as one program, in which every line stands where it stands in the page."""
+    lines = [""] * (page.count("\n") + 1)
+    for block in BLOCK.finditer(page):
+        if block[1] == "python":
+            first = page.count("\n", 0, block.start(2))
+            code = block[2].splitlines()
+            lines[first : first + len(code)] = code
+            lines[first + len(code)] = f"print({END_OF_BLOCK!r})"
+    return "\n".join(lines)
+
+
+def expected_of(page):
+    """Return, for each block of Python, the output shown right below it; None where the page shows none."""
+    blocks = list(BLOCK.finditer(page))
+    shown = []
+    for block, after in zip(blocks, [*blocks[1:], None]):
+        if block[1] == "python":
+            follows = after is not None and after[1] == "text" and not page[block.end() : after.start()].strip()
+            shown.append(after[2] if follows else None)
+    return shown
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_runs(name, tmp_path):
+    page = (ROOT / name).read_text(encoding="utf-8")
+    file = tmp_path / f"{Path(name).stem}.py"
+    file.write_text(program_of(page), encoding="utf-8")
+    # A process of its own: a page may register classes, choose an engine or set a dtype policy.
+    done = subprocess.run(
+        [sys.executable, file], cwd=tmp_path, capture_output=True, text=True, timeout=300, encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for got, expected in zip(done.stdout.split(f"{END_OF_BLOCK}\n"), expected_of(page)):
+        if expected is not None:
+            assert doctest.OutputChecker().check_output(expected, got, FLAGS), f"expected:\n{expected}\ngot:\n{got}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    page = BLOCK.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    targets = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", page) if "://" not in link]
+    assert [t for t in targets if t and not (ROOT / name).parent.joinpath(t).exists()] == []
+
+
+MODULES = """
+    activations constraints initializers
+""".split()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(op, "OPS", dict(op.OPS))  # an op of an example is none of the ops
+    module = importlib.import_module(f"kerata.{name}")
+    said = []
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    for example in doctest.DocTestFinder().find(module, globs={"kerata": kerata, "numpy": numpy}):
+        runner.run(example, out=said.append)
+    assert runner.tries > 0
+    assert runner.failures == 0, "".join(said)

@@ -158,6 +158,48 @@ def test_refused(name: str):
     assert [w for w in words if w not in message] == [], message
 
 
+def spec_of(**expected):
+    """Return a function that gives inputs to a layer with this input spec."""
+
+    def call(*inputs):
+        layer = layers.Identity()
+        layer.input_spec = layers.InputSpec(**expected) if expected else [layers.InputSpec(ndim=2)] * 2
+        return layer(list(inputs) if len(inputs) > 1 else inputs[0])
+
+    return call
+
+
+# What a layer expects, and shapes that it takes and refuses.
+EXPECTED = [
+    ({"ndim": 2}, (3, 4), (3,)),
+    ({"ndim": 2}, (3, 4), (3, 4, 5)),
+    ({"min_ndim": 2}, (3, 4, 5), (3,)),
+    ({"max_ndim": 2}, (3,), (3, 4, 5)),
+    ({"axes": {-1: 4}}, (3, 4), (4, 3)),
+    ({"axes": {2: 5}}, (3, 4, 5), (3, 4)),
+    ({"shape": (None, 4)}, (3, 4), (3, 5)),
+    ({"shape": (3, 1), "allow_last_axis_squeeze": True}, (3,), (4,)),
+    ({"shape": (3,), "allow_last_axis_squeeze": True}, (3, 1), (3, 2)),
+]
+
+
+@pytest.mark.parametrize("expected, taken, refused", EXPECTED, ids=str)
+def test_input_spec(expected: dict, taken: tuple, refused: tuple):
+    spec_of(**expected)(np.ones(taken))
+    with pytest.raises(errors.ShapeMismatch, match="layer 'identity"):
+        spec_of(**expected)(np.ones(refused))
+    again = layers.InputSpec.from_config(layers.InputSpec(**expected).get_config())
+    assert (again.ndim, again.axes, again.shape) == (lambda s: (s.ndim, s.axes, s.shape))(layers.InputSpec(**expected))
+
+
+def test_input_spec_of_a_dtype_and_of_several():
+    with pytest.raises(errors.InvalidType, match="wrong dtype"):
+        spec_of(dtype="int32")(np.ones((2, 3)))
+    spec_of()(np.ones((2, 3)), np.ones((2, 1)))
+    with pytest.raises(errors.ShapeMismatch, match="2 tensor"):
+        spec_of()(np.ones((2, 3)))
+
+
 # Old spellings --------------------------------------------------------------------------------------------------
 
 # An old way to write it, and today's, which it means.

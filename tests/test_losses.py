@@ -386,3 +386,14 @@ def test_a_likely_mistake_is_warned_of_once(call, words):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         call()
+
+
+def test_fit_looks_at_the_labels_first():
+    layers = kerata.layers
+    model = kerata.Sequential([layers.Input((2,)), layers.Dense(3, activation="softmax")])
+    x, y = np.ones((4, 2), "float32"), np.array([0, 1, 2, -1])
+    model.compile(optimizer="sgd", loss=losses.SparseCategoricalCrossentropy(ignore_class=-1))
+    model.fit(x, y, verbose=0)
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    with pytest.raises(errors.InvalidArgument, match="-1 at \\[3\\]"):
+        model.fit(x, y, verbose=0)

@@ -38,6 +38,7 @@ KNOWN = [
     ("R2Score", {"num_regressors": 2}, [[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]], None, 1 - 2 / (14 / 3)),
     ("TruePositives", {}, *YES_NO, None, 1.0),
     ("TrueNegatives", {"thresholds": [0.0, 0.5]}, *YES_NO, None, [1.0, 2.0]),
+    ("TrueNegatives", {"thresholds": [0.0, 0.5, 1.0]}, *YES_NO, None, [1.0, 2.0, 2.0]),
     ("FalsePositives", {"thresholds": 0.4}, *YES_NO, [1, 2, 3, 4], 2.0),
     ("FalseNegatives", {}, *YES_NO, [1, 2, 3, 4], 3.0),
     ("Precision", {"thresholds": 0.2}, *YES_NO, None, 2 / 3),

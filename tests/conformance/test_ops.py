@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import rows  # noqa: F401  (fills the table)
 from cases import CASES
 
 import kerata
@@ -29,7 +30,8 @@ compilable = [row for row in CASES if not row.static and row.arrays]
 
 def single(a):
     """The array as people have it: floats of 32 bits, ints of 32."""
-    return a.astype({"f": "float32", "i": "int32", "c": "complex64"}.get(a.dtype.kind, a.dtype)) if a.itemsize > 2 else a
+    narrow = {"float64": "float32", "int64": "int32", "complex128": "complex64"}
+    return a.astype(narrow.get(a.dtype.name, a.dtype))
 
 
 def call(case, tensors):
@@ -145,3 +147,40 @@ def test_compiled(engine, case):
     for g, e in zip(got, viewed(case, eager(engine.name, case)), strict=True):
         assert (g.shape, g.dtype) == (e.shape, e.dtype)
         np.testing.assert_allclose(g, e, rtol=case.tolerance, atol=case.tolerance)
+
+
+# Operators ------------------------------------------------------------------------------------------------------
+
+OPERATORS = {
+    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b, "@": lambda a, b: a @ b, "<": lambda a, b: a < b, "==": lambda a, b: a == b,
+}  # fmt: skip
+SIDES = {
+    "ndarray": lambda a: a,
+    "tensor": lambda a: engines.arrays.as_array(a),
+    "Variable": lambda a: kerata.Variable(a),
+    "symbolic": lambda a: KerasTensor(a.shape, a.dtype),
+}
+
+
+@pytest.mark.parametrize("right", SIDES)
+@pytest.mark.parametrize("left", SIDES)
+@pytest.mark.parametrize("sign", OPERATORS)
+def test_operators_take_every_kind_on_either_side(engine, sign, left, right):
+    a, b = np.array([[1.0, 2.0], [3.0, 4.0]], "float32"), np.array([[2.0, 1.0], [0.5, 4.0]], "float32")
+    expected = OPERATORS[sign](a, b)
+    got = OPERATORS[sign](SIDES[left](a), SIDES[right](b))
+    assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+    if "symbolic" in (left, right):
+        assert isinstance(got, KerasTensor)
+    elif (left, right) != ("ndarray", "ndarray"):
+        assert engine.arrays.is_array(got)
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tensor", [np.float64(2.5), np.array(2.5)], ids=["scalar", "array"])
+def test_double_precision_from_outside_does_not_spread(engine, tensor):
+    x = engine.arrays.as_array([1.0, 2.0])
+    for got in (ops.multiply(x, tensor), x * tensor, tensor * x):
+        assert got.dtype == "float32"
+        np.testing.assert_allclose(got, [2.5, 5.0])

@@ -13,6 +13,8 @@ import pytest
 import kerata
 from kerata import metrics
 
+pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")  # Keras asks JAX for it
+
 RNG = np.random.default_rng(11)
 SIZE, C = 4, 5
 N = 3 * SIZE

@@ -308,3 +308,31 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         return engine.transforms.custom_gradient(f)(*(convert(a) for a in args))
 
     return transformed
+
+
+# For loops and choices --------------------------------------------------------------------------------------------
+
+
+def assigned(function: Callable[..., Any], *args: Any) -> list[Variable]:
+    """Return the Variables that `function` assigns, found by abstract evaluation."""
+    found: list[Variable] = []
+
+    def run(*values: Any) -> Any:
+        with StateScope() as scope:
+            function(*values)
+        found[:] = scope.written()[0]
+        return convert(0)
+
+    engine.transforms.abstract(run, *args)
+    return found
+
+
+def carrying(function: Callable[..., Any], variables: Sequence[Variable]) -> Callable[..., tuple[Any, list[Any]]]:
+    """Return `function` with the values of `variables` as its first argument and beside its result."""
+
+    def pure(values: Sequence[Any], *args: Any) -> tuple[Any, list[Any]]:
+        with StateScope(zip(variables, values)) as scope:
+            result = tree.map_structure(lambda x: None if x is None else convert(x), function(*args))
+        return result, [scope.values[v] for v in variables]
+
+    return pure

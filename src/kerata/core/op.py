@@ -13,7 +13,6 @@ Everything else (axes, shapes, flags) reaches the body as given. A call on symbo
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -21,10 +20,10 @@ from typing import Annotated, Any, TypeAlias, TypeVar, overload
 
 from kerata import config, engine, errors
 from kerata.core import dtypes, scopes
-from kerata.core.symbolic import KerasTensor, Operation, any_symbolic, snake_case
+from kerata.core.symbolic import KerasTensor, Operation, any_symbolic
 from kerata.core.variable import Variable
 
-__all__ = ["OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "meet", "op"]
+__all__ = ["CALLED_WITH", "OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "meet", "op"]
 
 Array: TypeAlias = Annotated[Any, "Array"]
 FloatArray: TypeAlias = Annotated[Any, "FloatArray"]
@@ -107,6 +106,17 @@ def _roles(body: Callable[..., Any]) -> dict[str, tuple[int, str]]:
     return roles
 
 
+CALLED_WITH = {
+    "average": ("x", "weights"), "clip": ("x",), "einsum": ("operands",), "fft": ("x",), "fft2": ("x",),
+    "get_item": ("x", "key"), "ifft2": ("x",), "irfft": ("x",), "isclose": ("x1", "x2", "rtol", "atol"),
+    "istft": ("x",), "meshgrid": ("x",), "pad": ("x", "constant_values"),
+    "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"),
+    "select": ("condlist", "choicelist", "default"), "slice": ("inputs", "start_indices"),
+    "slice_update": ("inputs", "start_indices", "updates"),
+}  # fmt: skip
+"""What a call in a graph takes, where that is not just the op's tensors: files of Keras divide the arguments so."""
+
+
 class OpCall(Operation):
     """One op in the graph: its settings are kept here, its tensors come with the call."""
 
@@ -115,7 +125,9 @@ class OpCall(Operation):
         self.op, self.settings = op, settings or {}
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.op(*args, **self.settings, **kwargs)
+        leading = [self.settings[name] for name in _before_any_number(self.op) if name in self.settings]
+        rest = {k: v for k, v in self.settings.items() if k not in _before_any_number(self.op)}
+        return self.op(*leading, *args, **rest, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the op's settings by name."""
@@ -132,39 +144,35 @@ def registry_of() -> Any:
     return registry
 
 
+@functools.cache
+def _before_any_number(op: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the parameters before `*args`; none where the op has no such thing."""
+    parameters = inspect.signature(op).parameters
+    end = next((i for i, p in enumerate(parameters.values()) if p.kind is p.VAR_POSITIONAL), 0)
+    return tuple(parameters)[:end]
+
+
 def record(op: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """Note a call of `op` on symbolic tensors: tensors are the call's, the rest is the operation's."""
-    bound = inspect.signature(op).bind(*args, **kwargs)
-    roles = op.roles  # type: ignore[attr-defined]
-    plain = not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in inspect.signature(op).parameters.values())
-    leading = [name for name in bound.arguments if name in roles]
-    if not plain or list(bound.arguments)[: len(leading)] != leading:
-        return OpCall(op).symbolic_call(*args, **kwargs)
-    settings = {k: v for k, v in bound.arguments.items() if k not in roles}
+    signature = inspect.signature(op)
+    bound = signature.bind(*args, **kwargs)
+    called_with = CALLED_WITH.get(op.__name__) or tuple(op.roles)  # type: ignore[attr-defined]
+    settings, positional, named = {}, [], {}
+    for name, value in bound.arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            named |= value
+        elif name not in called_with:
+            settings[name] = value
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            positional += value
+        elif list(signature.parameters).index(name) == len(positional):
+            positional.append(value)
+        else:
+            named[name] = value
     if any_symbolic((), settings):
         return OpCall(op).symbolic_call(*args, **kwargs)
-    return OpCall(op, settings).symbolic_call(*(bound.arguments[name] for name in leading))
-
-
-def from_serialized(data: dict[str, Any]) -> OpCall | None:
-    """Return the op that a config of `OpCall` describes; None when it describes something else."""
-    module = data.get("module") or ""
-    if not module.startswith(("keras.src.ops", "keras.ops", "kerata.ops")):
-        return None
-    importlib.import_module("kerata.ops")
-    name = snake_case(data["class_name"])
-    known = {op.__name__.replace("_", ""): op for op in OPS.values()}
-    found = OPS.get(name) or known.get(name.replace("_", ""))
-    if found is None:
-        raise errors.UnknownName("op", data["class_name"], OPS, where="deserialize")
-    config = dict(data["config"])
-    own_name = config.pop("name", None)
-    settings = {k: registry_of().deserialize_keras_object(v) for k, v in config.items()}
-    accepted = inspect.signature(found).parameters
-    for key in settings:
-        if key not in accepted:
-            raise errors.UnknownName(f"argument of ops.{found.__name__}", key, accepted, where="deserialize")
-    return OpCall(found, settings, own_name)
+    return OpCall(op, settings).symbolic_call(*positional, **named)
 
 
 @overload

@@ -167,9 +167,9 @@ def serialize_keras_object(obj: Any) -> Any:
             "kerata.saving.register_keras_serializable",
         )  # fmt: skip
     if isinstance(obj, OpCall):
-        title = "".join(part.capitalize() for part in obj.op.__name__.split("_"))
-        module = f"keras.src.ops.{_OP_MODULES.get(obj.op.__module__.rpartition('.')[2], 'numpy')}"
-        return {"module": module, "class_name": title, "config": obj.get_config(), "registered_name": title}
+        from kerata.core import op_files  # which reads with this module
+
+        return op_files.described(obj)
     cls = type(obj)
     registered = _registered_names.get(cls)
     data: dict[str, Any] = {
@@ -185,9 +185,6 @@ def serialize_keras_object(obj: Any) -> Any:
         if compile_config:
             data["compile_config"] = compile_config
     return data
-
-
-_OP_MODULES = {name: name for name in ("core", "image", "linalg", "math", "nn")}
 
 
 def _serialize_function(function: Any) -> dict[str, Any]:

@@ -77,11 +77,10 @@ class KerasTensor:
             hint="compute with kerata.ops or inside a Layer's `call`; values come when the model is called on data",
         )
 
+    __array_priority__ = 1000  # a NumPy array to the left of an operator leaves it to this class
+
     def __array__(self, *_: Any, **__: Any) -> Any:
         self._refuse("turned into a NumPy array")
-
-    def __jax_array__(self) -> Any:
-        self._refuse("given to a JAX function")
 
     def __len__(self) -> int:
         return self._refuse("measured with len()")

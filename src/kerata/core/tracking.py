@@ -24,8 +24,7 @@ class Stateful:
     @property
     def variables(self) -> list[Variable]:
         """Every Variable held, at any depth."""
-        own = [m for m in members(self)]
-        return unique(v for m in own for v in ([m] if isinstance(m, Variable) else m.variables))
+        return unique(v for m in members(self) for v in ([m] if isinstance(m, Variable) else m.variables))
 
 
 def members(item: Stateful) -> Iterator[Any]:

@@ -133,7 +133,8 @@ class Variable:
     def assign(self, value: Any) -> Any:
         """Set the value; `value` must have this shape and is cast to this dtype."""
         if isinstance(value, Variable):
-            value = value.raw_value()
+            # A copy: the compiled loop overwrites each Variable's memory by itself.
+            value = engine.xp.array(value.raw_value(), copy=True)
         array = engine.arrays.as_array(value, self._dtype)
         if tuple(array.shape) != self._shape:
             raise errors.ShapeMismatch(
@@ -192,6 +193,8 @@ class Variable:
     def size(self) -> int:
         """The number of elements."""
         return int(np.prod(self._shape, dtype=np.int64))
+
+    __array_priority__ = 1000  # a NumPy array to the left of an operator leaves it to this class
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(engine.arrays.to_numpy(self.value), dtype=dtype)

@@ -30,8 +30,8 @@ class ArrayDataset:
         lengths = [len(a) for a in self.arrays]
         if len(set(lengths)) > 1:
             raise errors.ShapeMismatch(
-                "the arrays differ in their numbers of rows.", where="ArrayDataset", expected="the same number for each",
-                got=lengths,
+                "the arrays differ in their numbers of rows.", where="ArrayDataset", got=lengths,
+                expected="the same number for each",
             )  # fmt: skip
 
     def __len__(self) -> int:

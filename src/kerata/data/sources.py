@@ -113,7 +113,7 @@ class ArraySource(Source):
         self.batch = (x,) if y is None and sample_weight is None else (x, y)
         if sample_weight is not None:
             self.batch = (x, y, sample_weight)
-        self.leaves, self._spec = tree.flatten_with_spec(self.batch)
+        self.leaves, self._spec = tree.flatten_with_spec(_packed(self.batch))
         self._present = [i for i, leaf in enumerate(self.leaves) if leaf is not None]
         self.rows = _count_rows(self.batch, where)
         self.batch_size = int(batch_size or 32)
@@ -214,7 +214,7 @@ class IterableSource(Source):
                 self._first = self._standardize(next(self._iterator))
             except StopIteration:
                 raise errors.InvalidArgument("the data are empty.", where=self._where) from None
-        return self._first
+        return _packed(self._first)
 
     def blocks(self) -> Iterator[Block]:
         yield from prefetched(self._blocks)
@@ -243,10 +243,11 @@ class IterableSource(Source):
         x, y, weight = (_arrays(part, f"{self._where}: batch") for part in (x, y, weight))
         if self._class_weight is not None:
             weight = _with_class_weight(y, weight, self._class_weight, self._where)
-        return (x, y, weight) if weight is not None else (x, y)[: max(len(batch), 1)]
+        return (x, y, weight) if weight is not None else (x, y)[: len(batch)]
 
     def _block(self, batch: Any) -> Block:
         rows = _count_rows(batch, self._where)
+        batch = _packed(batch)
         index = engine.arrays.as_array(np.arange(rows, dtype=np.int32)[None])
         data = tree.map_structure(lambda a: None if a is None else engine.arrays.as_array(a), batch)
         return Block(data, index, 1, rows)
@@ -287,6 +288,11 @@ def prefetched(make: Callable[[], Iterator[Block]], depth: int = 2) -> Iterator[
     finally:
         stop.set()
         thread.join(timeout=1.0)
+
+
+def _packed(batch: tuple) -> Any:
+    """Return a batch as a step receives it: x alone, where x is one array or a dict, or the tuple."""
+    return batch[0] if len(batch) == 1 and not isinstance(batch[0], (tuple, list)) else batch
 
 
 def _count_rows(batch: Any, where: str) -> int:

@@ -547,7 +547,11 @@ class Layer(Operation, Configurable, Stateful):
         """Call with the values given for the Variables; return the outputs and the new non-trainable values.
 
         Example:
-            >>> y, state = layer.stateless_call(trainable, non_trainable, x)
+            >>> layer = kerata.layers.Dense(2)
+            >>> layer.build((None, 3))
+            >>> y, state = layer.stateless_call(layer.trainable_variables, [], numpy.ones((1, 3)))
+            >>> y.shape, state
+            ((1, 2), [])
         """
         own = self.non_trainable_variables
         pairs = [*zip(self.trainable_variables, trainable_variables), *zip(own, non_trainable_variables)]

@@ -100,6 +100,8 @@ def _check_one(spec: InputSpec, shape: tuple, tensor: Any, where: str) -> None:
     if spec.dtype is not None and dtypes.dtype_of(tensor) != spec.dtype:
         raise errors.InvalidType("the input has the wrong dtype.", where=where, expected=spec.dtype, got=tensor.dtype)
     for axis, size in spec.axes.items():
+        if not -rank <= axis < rank:
+            raise mismatch("the input has too few axes.", f"an axis {axis}")
         if size is not None and shape[axis] not in (size, None):
             raise mismatch("the input has the wrong size along an axis.", f"{size} along axis {axis}")
     if spec.shape is not None:

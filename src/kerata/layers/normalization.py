@@ -352,8 +352,9 @@ class UnitNormalization(Layer):
     """y = x / |x|, with the Euclidean length along `axis`, an axis or several.
 
     Example:
-        >>> kerata.layers.UnitNormalization()(numpy.array([[3.0, 4.0]])).round(2).tolist()
-        [[0.6, 0.8]]
+        >>> y = kerata.layers.UnitNormalization()(numpy.array([[3.0, 4.0]]))
+        >>> [f"{value:.1f}" for value in y[0]]
+        ['0.6', '0.8']
     """
 
     built = supports_masking = True

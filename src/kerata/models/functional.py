@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerata import errors, tree
-from kerata.core import op as ops_core
-from kerata.core import registry
+from kerata.core import op_files, registry
 from kerata.core.function import Function
 from kerata.core.symbolic import KerasTensor, Operation
 from kerata.layers.base import Layer
@@ -194,7 +193,7 @@ def _from_config(cls: type, config: dict[str, Any]) -> Any:
     waiting: list[tuple[Operation, dict[str, Any]]] = []
     for data in config["layers"]:
         name = data.get("name") or data["config"]["name"]
-        operation = ops_core.from_serialized(data) or registry.deserialize_keras_object(data)
+        operation = op_files.restored(data) or registry.deserialize_keras_object(data)
         if not isinstance(operation, Operation):
             raise errors.CorruptFile("a layer of the config is no layer.", where=f"layer {name!r}", got=type(operation))
         operations[name] = operation

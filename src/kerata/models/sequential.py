@@ -106,9 +106,8 @@ class Sequential(Model):
             self._layers.insert(0, first)
         inputs = x = first._inbound_nodes[0].outputs[0]
         self._build_shapes = {"input_shape": tuple(inputs.shape)}
-        with scopes.name_scope(self.name):
-            for layer in self._layers[1:]:
-                x = layer(x)
+        for layer in self._layers[1:]:
+            x = layer(x)
         if not isinstance(x, KerasTensor) and tree.is_nested(x):
             self.built = True
             return

@@ -9,9 +9,10 @@ import numpy as np
 
 from kerata import errors, tree
 from kerata.core import dtypes
+from kerata.core.lifting import assigned, carrying
 from kerata.core.lifting import custom_gradient as custom_gradient
 from kerata.core.op import Array, convert, op
-from kerata.core.symbolic import KerasTensor
+from kerata.core.symbolic import KerasTensor, Operation
 from kerata.core.variable import Variable
 from kerata.engine import arrays, transforms
 
@@ -26,28 +27,43 @@ def _arrays(x: Any) -> Any:
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """Return true_fn() or false_fn(), both of one shape and dtype; compiled functions hold both.
+    """Return true_fn() or false_fn(), both of one shape and dtype; a compiled function holds both.
+
+    Either may assign Variables.
 
     Example:
         >>> float(kerata.ops.cond(True, lambda: 1.0, lambda: 2.0))
         1.0
     """
     if isinstance(pred, KerasTensor):
-        return _Cond()(pred, true_fn=true_fn, false_fn=false_fn)
+        return Cond(true_fn, false_fn)(pred)
     pred = convert(pred)
     if not arrays.is_traced(pred):
         return true_fn() if bool(pred) else false_fn()
-    return transforms.cond(pred != 0, lambda: _arrays(true_fn()), lambda: _arrays(false_fn()))
+    state = list(dict.fromkeys([*assigned(true_fn), *assigned(false_fn)]))
+    return _with_state(
+        lambda values: transforms.cond(pred != 0, carrying(true_fn, state), carrying(false_fn, state), values), state
+    )
 
 
-def _Cond() -> Any:
-    from kerata.core.symbolic import Operation
+class Cond(Operation):
+    """A choice in the graph of a functional model."""
 
-    class Cond(Operation):
-        def call(self, pred: Any, *, true_fn: Any, false_fn: Any) -> Any:
-            return cond(pred, true_fn, false_fn)
+    def __init__(self, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> None:
+        super().__init__(name)
+        self.true_fn, self.false_fn = true_fn, false_fn
 
-    return Cond()
+    def call(self, pred: Any) -> Any:
+        """Choose."""
+        return cond(pred, self.true_fn, self.false_fn)
+
+
+def _with_state(run: Callable[[list[Any]], tuple[Any, list[Any]]], state: list[Variable]) -> Any:
+    """Return the result of `run`, given the values of Variables and having assigned those that it returns."""
+    result, values = run([v.raw_value() for v in state])
+    for variable, value in zip(state, values):
+        variable.assign_unchecked(value)
+    return result
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -56,7 +72,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     index = convert(index)
     if not arrays.is_traced(index):
         return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
-    return transforms.switch(index, list(branches), *operands)
+    state = list(dict.fromkeys(v for branch in branches for v in assigned(branch, *operands)))
+    pure = [carrying(branch, state) for branch in branches]
+    return _with_state(lambda values: transforms.switch(index, pure, values, *operands), state)
 
 
 def while_loop(
@@ -69,28 +87,41 @@ def while_loop(
         maximum_iterations: an upper bound on the number of calls.
     """
     several = isinstance(loop_vars, (tuple, list))
-    kind = type(loop_vars)
     start = tuple(_arrays(v) for v in loop_vars) if several else (_arrays(loop_vars),)
-    limit = maximum_iterations
 
-    def go(state: tuple[Any, tuple]) -> Any:
-        steps, values = state
-        wanted = convert(cond(*values)) != 0
-        return wanted if limit is None else wanted & (steps < limit)
-
-    def once(state: tuple[Any, tuple]) -> tuple[Any, tuple]:
-        steps, values = state
+    def once(*values: Any) -> tuple:
         new = body(*values)
-        new = tuple(new) if isinstance(new, (tuple, list)) and several else (new,)
-        return steps + 1, tuple(_arrays(v) for v in new)
+        return tuple(new) if several else (new,)
 
-    _, values = transforms.while_loop(go, once, (convert(0), start))
-    return kind(values) if several and kind in (tuple, list) else values if several else values[0]
+    state = assigned(once, *start)
+    pure = carrying(once, state)
+
+    def goes_on(carry: tuple[Any, tuple, list[Any]]) -> Any:
+        step, values, held = carry
+        wanted = carrying(cond, state)(held, *values)[0] != 0
+        return wanted if maximum_iterations is None else wanted & (step < maximum_iterations)
+
+    def advance(carry: tuple[Any, tuple, list[Any]]) -> tuple[Any, tuple, list[Any]]:
+        step, values, held = carry
+        return step + 1, *pure(held, *values)
+
+    def run(held: list[Any]) -> tuple[Any, list[Any]]:
+        return transforms.while_loop(goes_on, advance, (convert(0), start, held))[1:]
+
+    values = _with_state(run, state)
+    return type(loop_vars)(values) if several else values[0]
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """Return `init_val` after body_fun(i, value) for i from lower to upper - 1."""
-    return transforms.fori_loop(lower, upper, lambda i, value: _arrays(body_fun(i, value)), _arrays(init_val))
+    start = _arrays(init_val)
+    state = assigned(body_fun, convert(lower), start)
+    pure = carrying(body_fun, state)
+
+    def run(held: list[Any]) -> tuple[Any, list[Any]]:
+        return transforms.fori_loop(lower, upper, lambda i, carry: pure(carry[1], i, carry[0]), (start, held))
+
+    return _with_state(run, state)
 
 
 def scan(
@@ -107,12 +138,24 @@ def scan(
         >>> kerata.ops.scan(lambda total, x: (total + x, total), 0, kerata.ops.arange(4))[1].tolist()
         [0, 0, 1, 3]
     """
-    return transforms.scan(lambda c, x: tuple(_arrays(v) for v in f(c, x)), _arrays(init), _arrays(xs), length, reverse)
+    start, rows = _arrays(init), tree.map_structure(lambda x: None if x is None else convert(x), xs)
+    state = assigned(f, start, tree.map_structure(lambda x: None if x is None else x[0], rows))
+    pure = carrying(f, state)
+
+    def step(carry: tuple[Any, list[Any]], row: Any) -> tuple[Any, Any]:
+        (value, y), held = pure(carry[1], carry[0], row)
+        return (value, held), y
+
+    def run(held: list[Any]) -> tuple[Any, list[Any]]:
+        (value, held), ys = transforms.scan(step, (start, held), rows, length, reverse)
+        return (value, ys), held
+
+    return _with_state(run, state)
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """Return f of each row of `xs`, stacked; one row at a time."""
-    return transforms.scan(lambda _, x: (_, _arrays(f(x))), convert(0), _arrays(xs), None, False)[1]
+    return scan(lambda carry, x: (carry, f(x)), 0, xs)[1]
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:

@@ -95,6 +95,11 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     return xp.arange(start, stop, 1 if step is None else step, dtype=dtypes.standardize(dtype))
 
 
+def _common(dtype: Any, *bounds: Any) -> str:
+    """Return the dtype asked for, or the one in which the bounds meet."""
+    return dtypes.result_type(*(bound.dtype for bound in bounds)) if dtype is None else dtypes.standardize(dtype)
+
+
 @op
 def linspace(
     start: FloatArray,
@@ -106,7 +111,7 @@ def linspace(
     axis: int = 0,
 ) -> Array:
     """Return `num` evenly spaced values from start to stop."""
-    dtype = dtypes.standardize(dtype)
+    dtype = _common(dtype, start, stop)
     return xp.linspace(start, stop, num, endpoint=endpoint, retstep=retstep, dtype=dtype, axis=axis)
 
 
@@ -121,7 +126,7 @@ def logspace(
     axis: int = 0,
 ) -> Array:
     """Return `num` values from base**start to base**stop, evenly spaced in their logarithm."""
-    return xp.logspace(start, stop, num, endpoint=endpoint, base=base, dtype=dtypes.standardize(dtype), axis=axis)
+    return xp.logspace(start, stop, num, endpoint=endpoint, base=base, dtype=_common(dtype, start, stop), axis=axis)
 
 
 @op
@@ -129,7 +134,7 @@ def geomspace(
     start: FloatArray, stop: FloatArray, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Array:
     """Return `num` values from start to stop, each a constant multiple of the one before."""
-    return xp.geomspace(start, stop, num, endpoint=endpoint, dtype=dtypes.standardize(dtype), axis=axis)
+    return xp.geomspace(start, stop, num, endpoint=endpoint, dtype=_common(dtype, start, stop), axis=axis)
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:

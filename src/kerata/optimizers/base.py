@@ -12,14 +12,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerata import engine, errors
+from kerata import engine, errors, ops
 from kerata.core import dtypes, registry, scopes
 from kerata.core.configurable import Configurable
 from kerata.core.symbolic import snake_case
 from kerata.core.tracking import Stateful
 from kerata.core.variable import Variable
 from kerata.engine import xp
-from kerata.optimizers.choice import either
 from kerata.optimizers.clipping import clipped
 from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
 from kerata.optimizers.schedules import LearningRateSchedule
@@ -342,7 +341,7 @@ class Optimizer(Stateful, Configurable):
                 self._accumulators[v].assign(s)
 
         due = (self._iterations.raw_value() + 1) % steps == 0
-        either(due, update, wait, [*self.variables, *(v for _, v in pairs)])
+        ops.cond(due, update, wait)
 
     def _update(self, pairs: Pairs) -> None:
         for g, v in pairs:
@@ -397,8 +396,8 @@ class Optimizer(Stateful, Configurable):
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set the weights to what they shall be after training: with `use_ema` their averages."""
         for variable in var_list:
-            if variable in self._averages:  # a copy: compiled training overwrites each Variable's memory by itself
-                variable.assign(xp.array(self._averages[variable].raw_value(), copy=True))
+            if variable in self._averages:
+                variable.assign(self._averages[variable])
 
     # Learning rate and step -------------------------------------------------------------------------------------
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kerata import errors
+from kerata import errors, ops
 from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.optimizers.base import Optimizer
-from kerata.optimizers.choice import either
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -87,7 +86,7 @@ class LossScaleOptimizer(Optimizer):
             self.step_counter.assign(0)
             self.dynamic_scale.assign(scale * 0.5)
 
-        either(self.check_finite([g for g, _ in pairs]), step, leave_out, [*self.variables, *variables])
+        ops.cond(self.check_finite([g for g, _ in pairs]), step, leave_out)
 
     def check_finite(self, grads: Sequence[Any]) -> Any:
         """Return whether every element of every gradient is finite."""

@@ -70,9 +70,12 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
 def weights_of(path: Path) -> Iterator[HDF5Store]:
     """Open the weights in a `.keras` file."""
     where = f"{path}: model.weights.h5"
-    with open_archive(path) as archive, open_member(archive, "model.weights.h5") as member:
-        with HDF5Store(member, "r", where) as store:
-            yield store
+    with (
+        open_archive(path) as archive,
+        open_member(archive, "model.weights.h5") as member,
+        HDF5Store(member, "r", where) as store,
+    ):
+        yield store
 
 
 @errors.user_facing

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kerata import errors
+from kerata.optimizers import Optimizer
 from kerata.saving.files import atomic_write, existing
 from kerata.saving.stores import HDF5Store, SafetensorsStore, holders
 
@@ -39,8 +40,7 @@ def restore_state(model: Any, store: Any, skip_mismatch: bool = False) -> None:
         else:
             problems.append((path, holder, problem))
     # Slots of an optimizer that never ran, or of another model, are no reason to refuse weights.
-    optimizer = getattr(model, "optimizer", None)
-    serious = [p for p in problems if p[1] is not optimizer]
+    serious = [p for p in problems if not isinstance(p[1], Optimizer)]
     if serious and not skip_mismatch:
         lines = [f"{path or model.name} ({type(holder).__name__}): {what}" for path, holder, what in serious[:8]]
         more = f"\n  and {len(serious) - 8} more" if len(serious) > 8 else ""

@@ -301,8 +301,9 @@ class Trainer:
         program = self._programs.get(key)
         while program is None or not program.prepare(block):
             # A step may make Variables at its first run (a metric that waits for shapes): they belong to the state.
-            if mode == "train" and self.optimizer is not None and self.trainable_variables:  # type: ignore[attr-defined]
-                self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+            variables = self.trainable_variables if mode == "train" else []  # type: ignore[attr-defined]
+            if variables and self.optimizer is not None and not self.optimizer.built:
+                self.optimizer.build(variables)
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
             compiled = not self.run_eagerly and self.jit_compile is not False
             program = self._programs[key] = Program(step, self._state_variables(mode), compiled)
@@ -434,6 +435,8 @@ class Trainer:
                     break
         finally:
             watchers.finish()
+        if self.optimizer is not None:
+            self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         watchers.on_train_end(logs)
         self.history = watchers.history
         return self.history
@@ -644,5 +647,7 @@ def _check_targets(model: Trainer, source: Source) -> None:
     if graph is None or tree.is_nested(source.batch[1]) or source.batch[1] is None:
         return
     parts = model._compiled_loss._parts or []
-    if len(parts) == 1 and getattr(parts[0][0], "fn", None) is losses.sparse_categorical_crossentropy:
-        losses.check_labels(source.batch[1], graph.outputs[0].shape[-1])
+    loss = parts[0][0] if len(parts) == 1 else None
+    if getattr(loss, "fn", None) is losses.sparse_categorical_crossentropy:
+        classes = graph.outputs[0].shape[getattr(loss, "axis", -1)]
+        losses.check_labels(source.batch[1], classes, ignore_class=getattr(loss, "ignore_class", None))

@@ -47,7 +47,7 @@ def conv(
         return _lax_conv(x, kernel, shape)
     if math.prod(shape.window) == 1 and groups == 1:
         return _slices(x, shape)[0] @ kernel.reshape(kernel.shape[-2:])
-    if groups == x.shape[-1] and math.prod(shape.window) <= _MOST_TAPS:
+    if groups == x.shape[-1] > 1 and math.prod(shape.window) <= _MOST_TAPS:
         return _wide(_depthwise)(x, kernel, shape)
     return _output.bind(x, kernel, shape=shape)
 
@@ -114,10 +114,10 @@ def _depthwise(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
 
 def _contract_output(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
     if shape.suits_winograd(*kernel.shape[-2:]):
-        return _winograd(_settled(x, kernel), kernel, [low for low, _ in shape.padding], shape.out)
+        return _winograd(x, kernel, [low for low, _ in shape.padding], shape.out)
     if x.shape[-1] * math.prod(shape.window) <= _MOST_TAPS and x.shape[-1] <= 4 and shape.groups == 1:
         weights = kernel.reshape(-1, *kernel.shape[-2:])
-        parts = _slices(_settled(x, kernel), shape)
+        parts = _slices(x, shape)
         return sum(part[..., c, None] * w[c] for part, w in zip(parts, weights) for c in range(x.shape[-1]))
     return _lax_conv(x, kernel, shape)
 
@@ -131,7 +131,7 @@ def _contract_input(dy: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.A
         before = (w - 1) * d - low
         pairs.append((before, n + (w - 1) * d - before - ((m - 1) * s + 1)))
     if shape.suits_winograd(*kernel.shape[-2:]):
-        return _winograd(_settled(dy, kernel), turned, [low for low, _ in pairs], shape.size)
+        return _winograd(dy, turned, [low for low, _ in pairs], shape.size)
     names = "DHW"[-len(pairs) :]
     return lax.conv_general_dilated(
         dy, turned, (1,) * len(pairs), pairs, lhs_dilation=shape.strides, rhs_dilation=shape.dilation,
@@ -148,7 +148,6 @@ def _turned(kernel: jax.Array, shape: _Geometry) -> jax.Array:
 
 def _contract_kernel(x: jax.Array, dy: jax.Array, shape: _Geometry) -> jax.Array:
     """The gradient by the kernel: matrix products of x's patches with dy, over all places at once."""
-    x, dy = _settled(x, dy), _settled(dy, x)
     if shape.suits_winograd(x.shape[-1], dy.shape[-1]):
         return _winograd_kernel(x, dy, [low for low, _ in shape.padding], shape.out)
     channels, filters, g = x.shape[-1] // shape.groups, dy.shape[-1], shape.groups
@@ -185,9 +184,12 @@ def _winograd_kernel(x: jax.Array, dy: jax.Array, low: Sequence[int], out: tuple
     tiles = [(n + 1) // 2 for n in out]
     inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
     outputs = _both_axes(_from_output, _phases(dy, (0, 0), tiles, 2))
-    over_places = (((0, 1, 2), (0, 1, 2)), ((), ()))
-    products = [[lax.dot_general(d, v, over_places).T for v, d in zip(*rows)] for rows in zip(inputs, outputs)]
+    products = [[(_rows(d).T @ _rows(v)).T for v, d in zip(*rows)] for rows in zip(inputs, outputs)]
     return jnp.stack([jnp.stack(row) for row in _both_axes(_to_kernel, products)])
+
+
+def _rows(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, x.shape[-1])
 
 
 def _phases(x: jax.Array, low: Sequence[int], tiles: Sequence[int], reach: int) -> list[list[jax.Array]]:
@@ -295,7 +297,7 @@ def _max_of_slices(x: jax.Array, window: tuple, strides: tuple, padding: _Pairs,
     x = _pad(x, padding, lowest)
     ones, unpadded = (1,) * len(window), ((0, 0),) * len(window)
     shape = _Geometry(x.shape[1:-1], window, strides, unpadded, ones, 1)
-    if window == strides:
+    if window == strides and jnp.issubdtype(x.dtype, jnp.floating):
         whole = [slice(0, n * w) for n, w in zip(shape.out, window)]
         return _max_of_blocks(x[(slice(None), *whole)], window)
     return _first_largest(_slices(x, shape))[0]
@@ -326,7 +328,18 @@ def _max_of_blocks_jvp(window: tuple[int, ...], primals: tuple, tangents: tuple)
     within = tuple(range(2, 2 * len(window) + 1, 2))
     chosen = jnp.expand_dims(place, within) == numbers
     dx = jnp.where(chosen, dx.reshape(blocks), 0).sum(within)
-    return best, dx / _unseen_one(x).astype(dx.dtype)
+    return best, dx / _unseen_ones(best)
+
+
+def _unseen_ones(x: jax.Array) -> jax.Array:
+    """Ones like x that XLA must take for values. (LLVM knows that a count of bits is below 128, and divides not.)
+
+    XLA's CPU fusion repeats a cheap producer in each of its readers, and drops `optimization_barrier` before; a
+    division it never repeats. Without this one the gradient that comes from above is computed anew for each
+    entry of a window: a fifth more processor time for a training step of a small network.
+    """
+    bits = lax.bitcast_convert_type(lax.stop_gradient(x), f"uint{8 * x.dtype.itemsize}")
+    return 1 + (lax.population_count(bits) >> 7).astype(x.dtype)
 
 
 def _block_parts(x: jax.Array, window: tuple[int, ...]) -> list[jax.Array]:
@@ -348,7 +361,7 @@ def keep_mask(key: jax.Array, rate: Any, shape: Sequence[int]) -> jax.Array:
     numbers = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     bits = _mix(_mix(numbers ^ first) + second)
     keep = 1.0 - jnp.asarray(rate, jnp.float32)
-    return _settled((bits >> 8).astype(jnp.float32), key) * jnp.float32(2**-24) < keep
+    return (bits >> 8).astype(jnp.float32) * jnp.float32(2**-24) < keep
 
 
 def _mix(bits: jax.Array) -> jax.Array:
@@ -356,24 +369,3 @@ def _mix(bits: jax.Array) -> jax.Array:
     bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
     return bits ^ (bits >> 16)
-
-
-# ---- what is computed once ------------------------------------------------------------------------------------
-
-
-def _settled(x: jax.Array, witness: jax.Array) -> jax.Array:
-    """x itself, computed once however many slices of it are read.
-
-    XLA's CPU fusion repeats cheap producers in each reader (a dropout mask in all sixteen operands of a Winograd
-    product) and ignores `optimization_barrier`; it never repeats a division. So x is divided by one.
-    """
-    return x / _unseen_one(witness).astype(x.dtype)
-
-
-def _unseen_one(witness: jax.Array) -> jax.Array:
-    """1.0, made of any array by a sum that XLA does not see through: no population count reaches 64."""
-    if not witness.size:
-        return jnp.ones(())
-    element = witness[(0,) * witness.ndim].astype(jnp.float32)
-    bits = lax.bitcast_convert_type(lax.stop_gradient(element), jnp.uint32)
-    return 1.0 + (lax.population_count(bits) >> 6).astype(jnp.float32)

@@ -196,6 +196,28 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = Fals
     return a
 
 
+# Matrices ---------------------------------------------------------------------------------------------------------
+
+
+def _symmetric(a: Any) -> np.ndarray:
+    """Return the symmetric part, all of the matrix being read, as in JAX; NumPy would read its lower half."""
+    a = np.asarray(a)
+    return (a + np.conj(np.swapaxes(a, -1, -2))) / 2
+
+
+def _complex(x: Any) -> np.ndarray:
+    return x.astype(np.result_type(x.dtype, np.complex64))
+
+
+_LINALG = {
+    "cholesky": lambda a, *, upper=False: np.linalg.cholesky(_symmetric(a), upper=upper),
+    "eig": lambda a: tuple(map(_complex, np.linalg.eig(a))),
+    "eigh": lambda a, UPLO=None: np.linalg.eigh(_symmetric(a)),
+    "eigvals": lambda a: _complex(np.linalg.eigvals(a)),
+    "eigvalsh": lambda a, UPLO=None: np.linalg.eigvalsh(_symmetric(a)),
+}
+
+
 # Dtypes -----------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +252,7 @@ numpy: Any = Namespace(
     },
     asis={
         "array": _asarray, "asarray": _asarray, "finfo": ml_dtypes.finfo, "iinfo": ml_dtypes.iinfo,
-        "issubdtype": _issubdtype, "ndarray": Value,
+        "issubdtype": _issubdtype, "linalg": Namespace(np.linalg, _LINALG), "ndarray": Value,
         **{name: getattr(ml_dtypes, name) for name in ml_dtypes.__all__ if name not in ("finfo", "iinfo")},
     },
 )  # fmt: skip

@@ -57,9 +57,13 @@ def test_page_runs(name, tmp_path):
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for got, expected in zip(done.stdout.split(f"{END_OF_BLOCK}\n"), expected_of(page)):
-        if expected is not None:
-            assert doctest.OutputChecker().check_output(expected, got, FLAGS), f"expected:\n{expected}\ngot:\n{got}"
+    outputs = done.stdout.split(f"{END_OF_BLOCK}\n")
+    wrong = [
+        f"the page says:\n{expected}\nand it prints:\n{got}"
+        for got, expected in zip(outputs, expected_of(page))
+        if expected is not None and not doctest.OutputChecker().check_output(expected, got, FLAGS)
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -63,6 +63,14 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "kerata"
 
 
+def _engine_for_backend(backend: str | None) -> str | None:
+    """Return the engine that stands for a Keras backend: its namesake, or JAX, with a warning."""
+    if not backend or backend in ENGINES:
+        return backend
+    errors.warn_once(f"KERAS_BACKEND={backend}: kerata has no such engine; it computes with JAX.")
+    return "jax"
+
+
 def _read() -> Settings:
     file = home() / "kerata.json"
     try:
@@ -76,7 +84,7 @@ def _read() -> Settings:
         if name not in known:
             raise errors.UnknownName("setting", name, known, where=str(file))
     environment = {
-        "engine": os.environ.get("KERATA_ENGINE") or os.environ.get("KERAS_BACKEND"),
+        "engine": os.environ.get("KERATA_ENGINE") or _engine_for_backend(os.environ.get("KERAS_BACKEND")),
         "floatx": os.environ.get("KERATA_FLOATX"),
         "compilation_cache": os.environ.get("KERATA_COMPILATION_CACHE"),
         "max_epochs": os.environ.get("KERATA_MAX_EPOCHS") or os.environ.get("KERAS_MAX_EPOCHS"),

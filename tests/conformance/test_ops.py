@@ -20,9 +20,9 @@ def label(case):
     return "-".join([case.name, *settings])
 
 
-def over(rows):
+def over(cases):
     """Parametrize a test over rows of the table."""
-    return pytest.mark.parametrize("case", [pytest.param(row, id=label(row)) for row in rows])
+    return pytest.mark.parametrize("case", [pytest.param(row, id=label(row)) for row in cases])
 
 
 compilable = [row for row in CASES if not row.static and row.arrays]

@@ -62,8 +62,11 @@ def _from_list(x: Any) -> Any:
 
     if any(hasattr(leaf, "dtype") for leaf in x):
         return engine.xp.stack([convert(leaf) for leaf in x])
-    array = np.asarray(x)
-    if array.dtype == object:
+    try:
+        array = np.asarray(x)
+    except ValueError:  # rows of unequal length
+        array = np.empty((), object)
+    if array.dtype.kind not in "biufc":
         raise errors.InvalidArgument("a ragged or mixed list is no tensor.", where="kerata.ops", got=f"{x!r:.80}")
     names = {"f": config.floatx(), "i": "int32", "c": "complex64"}
     return engine.arrays.as_array(array, names.get(array.dtype.kind))
@@ -195,6 +198,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
     roles = _roles(body)
     plain = [(n, p, role) for n, (p, role) in roles.items() if role in ("Array", "FloatArray", "Arrays")]
     meeting = [(n, p) for n, (p, role) in roles.items() if role in ("Operand", "FloatOperand")]
+    optional = {n for n, p in inspect.signature(body).parameters.items() if p.default is None}
     inexact = any(role == "FloatOperand" for _, role in roles.values())
 
     @functools.wraps(body)
@@ -207,7 +211,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
             if holder is kwargs and key not in kwargs:
                 continue
             x = holder[at]
-            if x is None:
+            if x is None and key in optional:
                 continue
             if role == "Arrays":
                 holder[at] = meet(list(x), False) if isinstance(x, (list, tuple)) else convert(x)
@@ -218,7 +222,8 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
             places = [
                 (values, p) if p < len(values) else (kwargs, n)
                 for n, p in meeting
-                if (p < len(values) and values[p] is not None) or kwargs.get(n) is not None
+                if (p < len(values) or n in kwargs)
+                and not (n in optional and (values[p] if p < len(values) else kwargs[n]) is None)
             ]
             for (holder, at), value in zip(places, meet([h[a] for h, a in places], inexact)):
                 holder[at] = value
@@ -234,7 +239,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
 
 def is_op(function: Any) -> bool:
     """Return whether `function` is an op."""
-    return getattr(function, "is_op", False)
+    return inspect.isfunction(function) and getattr(function, "is_op", False)
 
 
 __all__ += ["KerasTensor", "is_op"]

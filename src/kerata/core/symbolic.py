@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kerata import engine, errors, tree
 from kerata.core import dtypes, scopes
 from kerata.engine.protocol import Spec
@@ -98,7 +100,8 @@ class KerasTensor:
         self._refuse("looped over")
 
     def __getitem__(self, key: Any) -> KerasTensor:
-        return _op("get_item")(self, key)
+        # A list picks rows, as in NumPy; in files, lists stand for tuples.
+        return _op("get_item")(self, np.asarray(key) if isinstance(key, list) else key)
 
     def __round__(self, ndigits: int = 0) -> KerasTensor:
         return _op("round")(self, ndigits)

@@ -111,7 +111,7 @@ class Variable:
     def _concrete_value(self) -> Any:
         active = engine.active()
         if active is not self._engine:
-            self._value = active.arrays.as_array(self._engine.arrays.to_numpy(self._value))
+            self._value = active.arrays.as_array(self._engine.arrays.to_numpy(self._value), self._dtype)
             self._engine = active
         return self._value
 

@@ -31,9 +31,6 @@ class _Local(threading.local):
 
 _local = _Local()
 
-_ALIASES = {"tensorflow": "jax"}
-
-
 def load(name: str) -> protocol.Engine:
     """Return the engine called `name`, importing its library on first use."""
     if name not in _loaded:

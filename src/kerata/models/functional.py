@@ -119,6 +119,10 @@ class Functional(Model):
             operation, index, position = tensor._history  # type: ignore[misc]
             return [operation.name, kept[operation].index(operation._inbound_nodes[index]), position]
 
+        def end(tensor: KerasTensor) -> list[Any]:
+            name, index, position = reference(tensor)
+            return [name, index + _calls_before(tensor._history.operation), position]  # type: ignore[union-attr]
+
         def serialized(x: Any) -> Any:
             if isinstance(x, KerasTensor):
                 history = {"shape": list(x.shape), "dtype": x.dtype, "keras_history": reference(x)}
@@ -131,8 +135,8 @@ class Functional(Model):
             data["name"] = operation.name
             data["inbound_nodes"] = [
                 {
-                    "args": [_map(serialized, a) for a in node.args],
-                    "kwargs": {k: _map(serialized, v) for k, v in node.kwargs.items()},
+                    "args": _map(serialized, node.args),
+                    "kwargs": _map(serialized, node.kwargs),
                 }
                 for node in kept[operation]
                 if node.inputs
@@ -143,7 +147,7 @@ class Functional(Model):
             "trainable": self.trainable,
             "layers": layers,
             "input_layers": _references(self._graph._inputs_struct, reference),
-            "output_layers": _references(self._graph._outputs_struct, reference),
+            "output_layers": _references(self._graph._outputs_struct, end),
         }
 
     @classmethod
@@ -169,11 +173,9 @@ def _as_input(tensor: Any) -> Any:
 
 
 def _map(function: Any, structure: Any) -> Any:
-    """Apply `function` to the leaves, leaving lists and dicts as JSON and marking tuples."""
-    if isinstance(structure, list):
+    """Apply `function` to the leaves; tuples become lists, as in JSON, for Keras has no mark for them."""
+    if isinstance(structure, (list, tuple)):
         return [_map(function, x) for x in structure]
-    if isinstance(structure, tuple):
-        return {"class_name": "__tuple__", "config": {"value": [_map(function, x) for x in structure]}}
     if isinstance(structure, dict):
         return {k: _map(function, x) for k, x in structure.items()}
     return function(structure)
@@ -184,8 +186,12 @@ def _references(structure: Any, reference: Any) -> Any:
         return reference(structure)
     if isinstance(structure, dict):
         return {k: _references(v, reference) for k, v in structure.items()}
-    items = [_references(v, reference) for v in structure]
-    return items if isinstance(structure, list) else {"class_name": "__tuple__", "config": {"value": items}}
+    return [_references(v, reference) for v in structure]
+
+
+def _calls_before(operation: Operation) -> int:
+    """Return by how much the ends of a graph number the calls of `operation` too high, as Keras does for models."""
+    return 1 if isinstance(operation, Functional) else 0
 
 
 def _from_config(cls: type, config: dict[str, Any]) -> Any:
@@ -197,7 +203,7 @@ def _from_config(cls: type, config: dict[str, Any]) -> Any:
         if not isinstance(operation, Operation):
             raise errors.CorruptFile("a layer of the config is no layer.", where=f"layer {name!r}", got=type(operation))
         operations[name] = operation
-        waiting += [(operation, call) for call in _calls(data.get("inbound_nodes", []))]
+        waiting += [(operation, call) for call in _calls(data)]
 
     def tensor_of(history: list[Any]) -> KerasTensor | None:
         operation = operations.get(history[0])
@@ -249,7 +255,8 @@ def _from_config(cls: type, config: dict[str, Any]) -> Any:
         if isinstance(x, dict):
             return {k: structure(v) for k, v in x.items()}
         if isinstance(x, (list, tuple)) and x and isinstance(x[0], str):
-            return tensor_of(list(x))
+            name, index, position = x
+            return tensor_of([name, index - _calls_before(operations[name]) if name in operations else index, position])
         items = [structure(v) for v in x]
         return tuple(items) if isinstance(x, tuple) else items
 
@@ -261,14 +268,22 @@ def _from_config(cls: type, config: dict[str, Any]) -> Any:
     return cls(ends(config["input_layers"]), ends(config["output_layers"]), **extra)
 
 
-def _calls(nodes: list[Any]) -> list[dict[str, Any]]:
+def _calls(data: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the calls of a layer; files of Keras 2 list them without args and kwargs."""
     calls = []
-    for node in nodes:
-        if isinstance(node, dict):
-            calls.append({"args": node.get("args", []), "kwargs": node.get("kwargs", {})})
+    for node in data.get("inbound_nodes", []):
+        if not isinstance(node, dict):
+            tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": x[:3]}} for x in node]
+            kwargs = node[0][3] if node and len(node[0]) > 3 else {}
+            calls.append({"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs})
             continue
-        tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [x[0], x[1], x[2]]}} for x in node]
-        kwargs = node[0][3] if node and len(node[0]) > 3 else {}
-        calls.append({"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs})
+        args, kwargs = node.get("args", []), node.get("kwargs", {})
+        if data.get("class_name") == "GetItem":  # where a list is a tuple that has been through JSON
+            args = [_as_tuple(x) for x in args]
+            kwargs = {k: _as_tuple(x) for k, x in kwargs.items()}
+        calls.append({"args": args, "kwargs": kwargs})
     return calls
+
+
+def _as_tuple(x: Any) -> Any:
+    return {"class_name": "__tuple__", "config": {"value": x}} if isinstance(x, list) else x

@@ -149,6 +149,16 @@ class Model(Trainer, Layer):
         """Return the constructor's arguments."""
         return super().get_config()
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make a model anew from its config, whichever kind it is of."""
+        if cls is Model and {"layers", "input_layers", "output_layers"} <= config.keys():
+            from kerata.models.functional import Functional
+
+            return Functional.from_config(config, custom_objects)
+        with registry.CustomObjectScope(custom_objects):
+            return super().from_config(config)
+
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of this shape, the batch included."""
         if self.built:

@@ -15,33 +15,40 @@ from kerata.engine import arrays, xp
 __all__ = ["resize"]
 
 
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0, 1 - np.abs(x))
+# How much a cell counts at a distance x, over a NumPy-like namespace m.
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
+def _triangle(m: Any, x: Any) -> Any:
+    return m.maximum(0, 1 - m.abs(x))
+
+
+def _cubic(m: Any, x: Any) -> Any:
     """Keys 1981, a = -1/2."""
-    x = np.abs(x)
+    x = m.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0))
+    return m.where(x < 1, near, m.where(x < 2, far, 0))
 
 
 def _lanczos(radius: int) -> Any:
-    return lambda x: np.where(np.abs(x) < radius, np.sinc(x) * np.sinc(x / radius), 0)
+    return lambda m, x: m.where(m.abs(x) < radius, m.sinc(x) * m.sinc(x / radius), 0)
 
 
 _KERNELS = {"bilinear": _triangle, "bicubic": _cubic, "lanczos3": _lanczos(3), "lanczos5": _lanczos(5)}
+_LARGEST_CONSTANT = 1 << 22
 
 
-def _weights(old: int, new: int, interpolation: str, antialias: bool) -> np.ndarray:
+def _weights(old: int, new: int, interpolation: str, antialias: bool) -> Any:
     """Return the matrix (old, new) whose columns say how the old cells mix into a new one."""
+    # In float64 on the host, as a constant of the program; but a large one would bloat the program, and be computed
+    # in vain where shapes are only inferred.
+    m = np if old * new <= _LARGEST_CONSTANT else xp
     scale = new / old
-    centres = (np.arange(new) + 0.5) / scale - 0.5
+    centres = (m.arange(new) + 0.5) / scale - 0.5
     stretch = max(1 / scale, 1.0) if antialias else 1.0
-    weights = _KERNELS[interpolation]((centres[None] - np.arange(old)[:, None]) / stretch)
+    weights = _KERNELS[interpolation](m, (centres[None] - m.arange(old)[:, None]) / stretch)
     total = weights.sum(0, keepdims=True)
-    return np.where(np.abs(total) > 1e-6, weights / np.where(total == 0, 1, total), 0)
+    return m.where(m.abs(total) > 1e-6, weights / m.where(total == 0, 1, total), 0)
 
 
 def _resize_axis(x: Any, axis: int, new: int, interpolation: str, antialias: bool) -> Any:

@@ -3,43 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import tempfile
+import secrets
+import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from kerata import errors
 
-__all__ = ["atomic_write", "open_archive", "read_member"]
+__all__ = ["atomic_write", "existing", "open_archive", "open_member", "read_member"]
 
 LARGEST_JSON = 256 << 20
-LARGEST_RATIO = 200  # a deflated member that claims more than this many times its size is a bomb
+LARGEST_RATIO = 200  # what claims more than this many times its bytes, and is not small, is a bomb
+SMALL = 64 << 20
+
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError, NotImplementedError,
+    MemoryError,
+)  # fmt: skip
+
+
+# Writing --------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` when the block ends without an error.
 
-    The old file stands until the new one is whole and on the disk.
+    The old file stands until the new one is whole and on the disk. A symbolic link stays one, and the new file has
+    the permissions of the old.
     """
     if not overwrite and path.exists():
         raise errors.InvalidArgument("the file exists.", where=str(path), hint="pass overwrite=True to replace it")
-    if not path.parent.is_dir():
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise errors.InvalidArgument("there is a folder of this name.", where=str(path))
+    if not target.parent.is_dir():
         raise errors.InvalidArgument("the folder does not exist.", where=str(path), hint=f"make {path.parent} first")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
+        with open(temporary, "xb"):  # with the permissions that files have here
+            pass
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if target.exists():
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
     except OSError as error:
         raise errors.KerataError(
             "the file could not be written; what was there before still stands.", where=str(path), got=error,
@@ -58,6 +74,9 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+# Reading --------------------------------------------------------------------------------------------------------
+
+
 def existing(path: Any, what: str) -> Path:
     """Return `path` as a Path, or say what is there instead."""
     path = Path(os.fspath(path)).expanduser()
@@ -73,13 +92,13 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive, with one clear error for a cut or foreign file."""
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _DAMAGE as error:
         raise errors.CorruptFile(
             "the file is no whole `.keras` archive: it is cut, damaged or of another kind.", where=str(path), got=error
         ) from None
     with archive:
         for name in archive.namelist():
-            if name.startswith("/") or ".." in Path(name).parts or "\\" in name:
+            if name.startswith("/") or ".." in Path(name).parts or "\\" in name or ":" in name:
                 raise errors.CorruptFile("the archive holds a path that leaves it.", where=str(path), got=name)
         yield archive
 
@@ -93,11 +112,28 @@ def read_member(archive: zipfile.ZipFile, name: str, largest: int = LARGEST_JSON
             expected=f"at most {largest} bytes", got=info.file_size,
         )  # fmt: skip
     try:
-        return archive.read(name)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise errors.CorruptFile(
-            "a part of the archive is damaged.", where=f"{archive.filename}: {name}", got=error
-        ) from None
+        return archive.read(info)
+    except _DAMAGE as error:
+        raise _damaged(archive, name, error) from None
+
+
+def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Open a member for reading anywhere in it, after its checksum has been found right."""
+    info = _info(archive, name)
+    if info.compress_type != zipfile.ZIP_STORED:
+        return io.BytesIO(read_member(archive, name, largest=1 << 40))
+    try:
+        member = _Window(str(archive.filename), info)
+    except _DAMAGE as error:
+        raise _damaged(archive, name, error) from None
+    checksum = 0
+    while block := member.read(1 << 20):
+        checksum = zlib.crc32(block, checksum)
+    if member.tell() != info.file_size or checksum != info.CRC:
+        member.close()
+        raise _damaged(archive, name, "its checksum is wrong")
+    member.seek(0)
+    return member  # type: ignore[return-value]
 
 
 def _info(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
@@ -105,21 +141,54 @@ def _info(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         info = archive.getinfo(name)
     except KeyError:
         raise errors.CorruptFile(
-            "the archive lacks a part of a model.", where=str(archive.filename), expected=name, got=archive.namelist()
-        ) from None
-    if info.file_size > LARGEST_RATIO * max(info.compress_size, 1):
+            "the archive lacks a part of a model.", where=str(archive.filename), expected=name,
+            got=archive.namelist()[:20],
+        ) from None  # fmt: skip
+    there = min(info.compress_size, os.path.getsize(str(archive.filename)))
+    if info.file_size > LARGEST_RATIO * there + SMALL:
         raise errors.CorruptFile(
             "a part of the archive would grow absurdly when unpacked.", where=f"{archive.filename}: {name}",
-            got=f"{info.compress_size} bytes that claim to be {info.file_size}",
+            got=f"{there} bytes that claim to be {info.file_size}",
         )  # fmt: skip
     return info
 
 
-def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """Open a member for reading anywhere in it."""
-    import io
+def _damaged(archive: zipfile.ZipFile, name: str, reason: Any) -> errors.CorruptFile:
+    return errors.CorruptFile("a part of the archive is damaged.", where=f"{archive.filename}: {name}", got=reason)
 
-    info = _info(archive, name)
-    if info.compress_type == zipfile.ZIP_STORED:
-        return archive.open(info)  # read in place, without a copy in memory
-    return io.BytesIO(read_member(archive, name, largest=1 << 40))
+
+class _Window(io.RawIOBase):
+    """An uncompressed member, read in its place: without a copy in memory, and jumps back cost nothing."""
+
+    def __init__(self, filename: str, info: zipfile.ZipInfo) -> None:
+        self._file = open(filename, "rb")  # noqa: SIM115
+        header = self._file.seek(info.header_offset) or info.header_offset
+        signature, *_, name, extra = struct.unpack("<4s5H3L2H", self._file.read(30))
+        if signature != b"PK\x03\x04" or info.flag_bits & 1:
+            self._file.close()
+            raise zipfile.BadZipFile("its header is wrong, or it is encrypted")
+        self._start, self._size, self._at = header + 30 + name + extra, info.file_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)[: max(0, self._size - self._at)]
+        self._file.seek(self._start + self._at)
+        count = self._file.readinto(view)
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

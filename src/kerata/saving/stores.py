@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from kerata import errors
 from kerata.core.symbolic import snake_case
+from kerata.layers.base import Layer
 
-__all__ = ["HDF5Store", "SafetensorsStore", "holders"]
+__all__ = ["Arrays", "HDF5Store", "SafetensorsStore", "holders"]
 
-LARGEST_RATIO = 1000  # a compressed dataset that claims more than this many times its bytes is a bomb
+LARGEST_RATIO = 1000  # an array that claims more than this many times its bytes, and is not small, is a bomb
+SMALL = 64 << 20
+
+
+# What there is to store -----------------------------------------------------------------------------------------
 
 
 def holders(root: Any) -> Iterator[tuple[str, Any]]:
@@ -33,18 +39,34 @@ def _walk(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         return
     yield path, item
     seen.add(id(item))
-    children: list[tuple[str, Any]] = []
-    if hasattr(item, "_layers"):
-        children.append(("layers", item.layers))
-    attributes = vars(item)
-    # Private attributes come last, as Keras sorts them.
-    children += [(n, attributes[n]) for n in sorted(attributes, key=_order) if n not in _SKIPPED]
-    for name, child in children:
+    for name, child in _children(item):
         inner = f"{path}/{name}" if path else name
         if _is_holder(child):
             yield from _walk(child, inner, seen)
         elif isinstance(child, (list, tuple, dict)):
             yield from _walk_container(child, inner, seen, set())
+
+
+def _children(item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what `item` refers to, by attribute, in the order in which Keras looks at it."""
+    attributes = dict(vars(item))
+    if "_graph" in attributes:  # Sequential and functional models
+        yield "layers", item.layers
+        del attributes["_layers"]
+    # A layer that is found twice is stored once, under the first name: of a property and the attribute behind it,
+    # under the property's.
+    for cls in type(item).__mro__:
+        if cls in Layer.__mro__ or cls.__module__.partition(".")[0] == "kerata":
+            continue
+        for name, value in vars(cls).items():
+            if isinstance(value, property) and name not in attributes:
+                try:
+                    attributes[name] = getattr(item, name)
+                except Exception:  # whatever a user's property does, it is no reason not to save
+                    continue
+    for name in sorted(attributes, key=_order):
+        if name not in _SKIPPED:
+            yield name, attributes[name]
 
 
 _SKIPPED = frozenset({"_inbound_nodes", "_weights", "_captured", "_call_losses", "_compile_arguments", "_programs"})
@@ -71,12 +93,24 @@ def _walk_container(container: Any, path: str, seen: set[int], open_: set[int]) 
             yield from _walk_container(item, unique("container"), seen, open_)
 
 
+# Arrays in files ------------------------------------------------------------------------------------------------
+
+
+class Arrays(Mapping):
+    """The arrays of one holder, by "0", "1" …; each is read when it is asked for."""
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return an array's shape, without reading it."""
+        raise NotImplementedError
+
+
 class HDF5Store:
     """Arrays in an HDF5 file.
 
     Args:
         file: a path or an open binary file.
         mode: "r" or "w".
+        where: what messages call the file.
     """
 
     def __init__(self, file: Any, mode: str, where: str) -> None:
@@ -85,7 +119,9 @@ class HDF5Store:
         self.where = where
         try:
             self.file = h5py.File(file, mode)
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            if mode == "w":
+                raise
             raise errors.CorruptFile(
                 "the file is no whole HDF5 file: it is cut, damaged or of another kind.", where=where, got=error
             ) from None
@@ -96,85 +132,126 @@ class HDF5Store:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def write(self, path: str, arrays: dict[str, np.ndarray], name: str | None) -> None:
+    def write(self, path: str, arrays: dict[str, Any], name: Any) -> None:
         """Write the arrays of one holder."""
         group = self.file.create_group(f"{path}/vars" if path else "vars")
-        if name:
+        if isinstance(name, str):
             group.attrs["name"] = name
         for key, array in arrays.items():
-            if array.dtype.name == "bfloat16":  # HDF5 has no such type
-                group.create_dataset(key, data=array.view(np.uint16)).attrs["dtype"] = "bfloat16"
-            else:
-                group.create_dataset(key, data=array)
+            array = np.asarray(array)
+            dataset = group.create_dataset(key, data=array.view(_raw(array)) if _is_extended(array.dtype) else array)
+            if _is_extended(array.dtype):
+                dataset.attrs["dtype"] = array.dtype.name
 
-    def read(self, path: str) -> Mapping[str, Any]:
-        """Return the arrays of one holder, each read when it is asked for."""
-        group = self._group(f"{path}/vars" if path else "vars")
-        return _Arrays(group, self.where) if group is not None else {}
+    def read(self, path: str) -> Arrays:
+        """Return the arrays of one holder."""
+        group = self.group(f"{path}/vars" if path else "vars")
+        return HDF5Arrays({} if group is None else group, f"{self.where}: {path}")
 
-    def has(self, path: str) -> bool:
-        """Return whether the file holds anything for this holder."""
-        return self._group(path) is not None if path else True
+    def paths(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the path of each holder that the file has arrays for, with their names."""
+        yield from _holders_in(self.file, "", 0)
 
-    def _group(self, path: str) -> Any:
+    def group(self, path: str, within: Any = None) -> Any:
+        """Return the group at `path`, or None; links to anywhere else are refused."""
         import h5py
 
-        group = self.file
+        group = self.file if within is None else within
         for part in filter(None, path.split("/")):
-            link = group.get(part, getlink=True)
-            if link is None:
+            if not _is_inside(group, part, f"{self.where}: {path}"):
                 return None
-            _refuse_foreign(link, f"{self.where}: {path}")
             group = group[part]
             if not isinstance(group, h5py.Group):
                 return None
         return group
 
 
-def _refuse_foreign(link: Any, where: str) -> None:
+def _holders_in(group: Any, path: str, depth: int) -> Iterator[tuple[str, list[str]]]:
     import h5py
 
-    if not isinstance(link, h5py.HardLink):
+    for name in group:
+        if depth > 64 or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue  # what is refused when it is read
+        inner = group[name]
+        if name == "vars" and isinstance(inner, h5py.Group):
+            yield path, list(inner)
+        elif isinstance(inner, h5py.Group):
+            yield from _holders_in(inner, f"{path}/{name}" if path else name, depth + 1)
+
+
+def _is_inside(group: Any, name: str, where: str) -> bool:
+    """Return whether `group` has a member `name`; one that is only a link is refused."""
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
         raise errors.CorruptFile(
-            "the file links to somewhere else, which is refused.", where=where, got=type(link).__name__
+            "the file links to somewhere else, which is refused.", where=where, got=f"{name}: {type(link).__name__}"
         )
+    return link is not None
 
 
-class _Arrays(Mapping):
-    """The arrays of an HDF5 group, checked before they are read."""
+class HDF5Arrays(Arrays):
+    """The arrays of an HDF5 group (or of none), checked before they are read."""
 
     def __init__(self, group: Any, where: str) -> None:
-        self._group, self._where = group, f"{where}: {group.name}"
+        self._group, self._where = group, where
 
     def __getitem__(self, key: str) -> np.ndarray:
-        link = self._group.get(key, getlink=True)
-        if link is None:
-            raise errors.CorruptFile("the file lacks an array.", where=self._where, expected=key, got=list(self._group))
-        _refuse_foreign(link, self._where)
-        dataset = self._group[key]
-        if getattr(dataset, "is_virtual", False) or getattr(dataset, "external", None):
-            raise errors.CorruptFile("an array lies outside the file, which is refused.", where=self._where, got=key)
-        stored = dataset.id.get_storage_size()
-        if dataset.size and dataset.nbytes > LARGEST_RATIO * max(stored, 1) + (1 << 20):
-            raise errors.CorruptFile(
-                "an array claims an absurd size.", where=self._where,
-                got=f"shape {dataset.shape} in {stored} bytes",
-            )  # fmt: skip
+        dataset = self._dataset(key)
+        name = dataset.attrs.get("dtype")
         try:
             array = np.asarray(dataset[()])
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise errors.CorruptFile("an array is damaged.", where=f"{self._where}/{key}", got=error) from None
-        if dataset.attrs.get("dtype") == "bfloat16":
-            import ml_dtypes
-
-            array = array.view(ml_dtypes.bfloat16)
+        extended = _EXTENDED.get(name) if isinstance(name, str) else None
+        if extended is not None and extended.itemsize == array.dtype.itemsize and array.dtype != extended:
+            array = array.view(extended)
         return array
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return tuple(self._dataset(key).shape)
+
+    def _dataset(self, key: str) -> Any:
+        import h5py
+
+        if not _is_inside(self._group, key, self._where):
+            raise errors.CorruptFile("the file lacks an array.", where=self._where, expected=key, got=list(self._group))
+        dataset = self._group[key]
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.dtype.kind not in "biufcV":
+            got = getattr(dataset, "dtype", None) or type(dataset).__name__
+            raise errors.CorruptFile("this is no array of numbers.", where=f"{self._where}/{key}", got=got)
+        if dataset.dtype.kind == "V" and dataset.dtype.fields is not None:
+            raise errors.CorruptFile("this is no array of numbers.", where=f"{self._where}/{key}", got=dataset.dtype)
+        if dataset.is_virtual or dataset.external:
+            raise errors.CorruptFile("an array lies outside the file, which is refused.", where=self._where, got=key)
+        stored = dataset.id.get_storage_size()
+        if dataset.nbytes > LARGEST_RATIO * stored + SMALL:
+            raise errors.CorruptFile(
+                "an array claims an absurd size.", where=f"{self._where}/{key}",
+                got=f"shape {dataset.shape} in {stored} bytes",
+            )  # fmt: skip
+        return dataset
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._group)
 
     def __len__(self) -> int:
         return len(self._group)
+
+
+# Dtypes that NumPy lacks; HDF5 keeps them as raw bytes, with the name beside.
+_EXTENDED = {
+    name: np.dtype(getattr(ml_dtypes, name)) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
+}  # fmt: skip
+
+
+def _is_extended(dtype: np.dtype) -> bool:
+    return dtype.name in _EXTENDED
+
+
+def _raw(array: np.ndarray) -> np.dtype:
+    return np.dtype(f"V{array.dtype.itemsize}")
 
 
 class SafetensorsStore:
@@ -188,33 +265,66 @@ class SafetensorsStore:
 
             try:
                 self._open = safe_open(str(file), framework="np")
-                self._names = set(self._open.keys())
-            except (SafetensorError, OSError) as error:
+                names = list(self._open.keys())
+            except (SafetensorError, OSError, ValueError) as error:
                 raise errors.CorruptFile(
                     "the file is no whole safetensors file: it is cut, damaged or of another kind.", where=where,
                     got=error,
                 ) from None  # fmt: skip
+            self._names: dict[str, list[str]] = {}
+            for name in names:
+                path, _, key = name.rpartition("/")
+                self._names.setdefault(path, []).append(key)
 
     def __enter__(self) -> SafetensorsStore:
         return self
 
     def __exit__(self, kind: Any, *_: object) -> None:
         if self._mode == "w" and kind is None:
+            from safetensors import SafetensorError
             from safetensors.numpy import save_file
 
-            save_file(self._arrays, str(self._file))
+            try:
+                save_file(self._arrays, str(self._file))
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
 
-    def write(self, path: str, arrays: dict[str, np.ndarray], name: str | None) -> None:
+    def write(self, path: str, arrays: dict[str, Any], name: Any) -> None:
         """Write the arrays of one holder."""
         for key, array in arrays.items():
-            self._arrays[f"{path}/vars/{key}".lstrip("/")] = np.ascontiguousarray(array)
+            array = np.asarray(array)
+            self._arrays[f"{path}/vars/{key}".lstrip("/")] = np.ascontiguousarray(array).reshape(array.shape)
 
-    def read(self, path: str) -> Mapping[str, Any]:
+    def read(self, path: str) -> Arrays:
         """Return the arrays of one holder."""
-        prefix = f"{path}/vars/".lstrip("/")
-        keys = [n[len(prefix) :] for n in self._names if n.startswith(prefix)]
-        return {key: self._open.get_tensor(prefix + key) for key in keys}
+        prefix = f"{path}/vars".lstrip("/")
+        return SafetensorsArrays(self._open, prefix, self._names.get(prefix, []), self.where)
 
-    def has(self, path: str) -> bool:
-        """Return whether the file holds anything for this holder."""
-        return any(n.startswith(f"{path}/") for n in self._names) if path else True
+    def paths(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the path of each holder that the file has arrays for, with their names."""
+        for path, keys in self._names.items():
+            yield path.removesuffix("vars").rstrip("/"), keys
+
+
+class SafetensorsArrays(Arrays):
+    """The arrays of a safetensors file under one path."""
+
+    def __init__(self, file: Any, prefix: str, keys: list[str], where: str) -> None:
+        self._file, self._prefix, self._keys, self._where = file, prefix, keys, f"{where}: {prefix}"
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self._file.get_tensor(self._name(key))
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return tuple(self._file.get_slice(self._name(key)).get_shape())
+
+    def _name(self, key: str) -> str:
+        if key not in self._keys:
+            raise errors.CorruptFile("the file lacks an array.", where=self._where, expected=key, got=self._keys)
+        return f"{self._prefix}/{key}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)

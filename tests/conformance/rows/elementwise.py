@@ -6,8 +6,8 @@ from cases import case, flags, positive, unit, whole, x
 
 for name in (
     "absolute", "ceil", "cos", "cosh", "deg2rad", "exp", "exp2", "expm1", "fabs", "floor", "negative", "rad2deg",
-    "sign", "sin", "sinc", "sinh", "square", "tanh", "trunc", "arctan", "arcsinh", "conjugate", "real", "isfinite", "isinf",
-    "isnan", "isneginf", "isposinf", "isreal", "signbit", "i0",
+    "sign", "sin", "sinc", "sinh", "square", "tanh", "trunc", "arctan", "arcsinh", "conjugate", "real", "isfinite",
+    "isinf", "isnan", "isneginf", "isposinf", "isreal", "signbit", "i0",
 ):  # fmt: skip
     case(name, x(2, 3), ref=getattr(np, name))
 for name in ("arcsin", "arccos", "arctanh", "tan"):

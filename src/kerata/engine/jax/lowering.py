@@ -27,6 +27,8 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from kerata.engine.protocol import Array
+
 __all__ = ["conv", "max_pool", "keep_mask"]
 
 _Pairs = tuple[tuple[int, int], ...]
@@ -38,7 +40,7 @@ _MOST_TAPS = 64  # beyond so many slices compiling takes longer than the form sa
 
 def conv(
     x: Any, kernel: Any, *, strides: Sequence[int], padding: Sequence, dilation: Sequence[int], groups: int
-) -> jax.Array:
+) -> Array:
     """Return the convolution of x (B, *S, C) with kernel (*window, C/groups, F), padded by pairs per axis."""
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     pairs = tuple((int(low), int(high)) for low, high in padding)
@@ -71,14 +73,14 @@ class _Geometry:
 
     def suits_winograd(self, channels: int, filters: int) -> bool:
         plain = self.window == (3, 3) and {*self.strides, *self.dilation, self.groups} == {1}
-        return plain and min(self.out) >= 4 and min(channels, filters) >= 16
+        return plain and min(self.out) >= 4 and min(channels, filters) >= 32
 
     def taps(self) -> Iterator[tuple[int, ...]]:
         """The window's positions in order: where in the padded input each one's slice begins."""
         return product(*(range(0, w * d, d) for w, d in zip(self.window, self.dilation)))
 
 
-def _slices(x: jax.Array, shape: _Geometry) -> list[jax.Array]:
+def _slices(x: Array, shape: _Geometry) -> list[Array]:
     """For each position of the window the part of x under it, each (B, *out, C)."""
     x = _pad(x, shape.padding, 0)
     strides = (1, *shape.strides, 1)
@@ -89,14 +91,14 @@ def _slices(x: jax.Array, shape: _Geometry) -> list[jax.Array]:
     return parts
 
 
-def _pad(x: jax.Array, padding: _Pairs, value: Any) -> jax.Array:
+def _pad(x: Array, padding: _Pairs, value: Any) -> Array:
     if not any(map(any, padding)):
         return x
     pairs = [(0, 0), *padding, (0, 0)]
     return lax.pad(x, jnp.asarray(value, x.dtype), [(low, high, 0) for low, high in pairs])
 
 
-def _lax_conv(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
+def _lax_conv(x: Array, kernel: Array, shape: _Geometry) -> Array:
     axes = "DHW"[-len(shape.size) :]
     return lax.conv_general_dilated(
         x, kernel, shape.strides, shape.padding, rhs_dilation=shape.dilation, feature_group_count=shape.groups,
@@ -105,14 +107,14 @@ def _lax_conv(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=2)
-def _depthwise(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
+def _depthwise(x: Array, kernel: Array, shape: _Geometry) -> Array:
     """y[b, s, c, m] = sum over taps t of x[b, s + t, c] k[t, c, m], a fused loop without any product's overhead."""
     weights = kernel.reshape(-1, x.shape[-1], kernel.shape[-1] // x.shape[-1])
     y = sum(part[..., None] * weight for part, weight in zip(_slices(x, shape), weights))
     return jnp.reshape(y, (x.shape[0], *shape.out, kernel.shape[-1]))
 
 
-def _contract_output(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
+def _contract_output(x: Array, kernel: Array, shape: _Geometry) -> Array:
     if shape.suits_winograd(*kernel.shape[-2:]):
         return _winograd(x, kernel, [low for low, _ in shape.padding], shape.out)
     if x.shape[-1] * math.prod(shape.window) <= _MOST_TAPS and x.shape[-1] <= 4 and shape.groups == 1:
@@ -122,7 +124,7 @@ def _contract_output(x: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.A
     return _lax_conv(x, kernel, shape)
 
 
-def _contract_input(dy: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.Array:
+def _contract_input(dy: Array, kernel: Array, shape: _Geometry) -> Array:
     """The gradient by x: dy, spread by the strides, convolved with the kernel turned round."""
     turned = _turned(kernel, shape)
     axes = zip(shape.size, shape.out, shape.window, shape.strides, shape.padding, shape.dilation)
@@ -139,14 +141,14 @@ def _contract_input(dy: jax.Array, kernel: jax.Array, shape: _Geometry) -> jax.A
     )  # fmt: skip
 
 
-def _turned(kernel: jax.Array, shape: _Geometry) -> jax.Array:
+def _turned(kernel: Array, shape: _Geometry) -> Array:
     """kernel (*window, C/G, F) turned round in space, channels and filters exchanged: (*window, F/G, C)."""
     rank, g = len(shape.window), shape.groups
     parts = jnp.flip(kernel, range(rank)).reshape(*shape.window, -1, g, kernel.shape[-1] // g)
     return jnp.moveaxis(parts, -1, rank).swapaxes(-1, -2).reshape(*shape.window, kernel.shape[-1] // g, -1)
 
 
-def _contract_kernel(x: jax.Array, dy: jax.Array, shape: _Geometry) -> jax.Array:
+def _contract_kernel(x: Array, dy: Array, shape: _Geometry) -> Array:
     """The gradient by the kernel: matrix products of x's patches with dy, over all places at once."""
     if shape.suits_winograd(x.shape[-1], dy.shape[-1]):
         return _winograd_kernel(x, dy, [low for low, _ in shape.padding], shape.out)
@@ -168,7 +170,7 @@ def _contract_kernel(x: jax.Array, dy: jax.Array, shape: _Geometry) -> jax.Array
 # at once (Lavin and Gray, 2015, arXiv:1509.09308). Each transform is a tuple of sums over a list of arrays.
 
 
-def _winograd(x: jax.Array, kernel: jax.Array, low: Sequence[int], out: tuple[int, ...]) -> jax.Array:
+def _winograd(x: Array, kernel: Array, low: Sequence[int], out: tuple[int, ...]) -> Array:
     """x (B, H, W, C), shifted by `low` zeros, with kernel (3, 3, C, F): 16 matrix products over tiles of 2 by 2."""
     tiles = [(n + 1) // 2 for n in out]
     inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
@@ -179,7 +181,7 @@ def _winograd(x: jax.Array, kernel: jax.Array, low: Sequence[int], out: tuple[in
     return y[:, : out[0], : out[1]]
 
 
-def _winograd_kernel(x: jax.Array, dy: jax.Array, low: Sequence[int], out: tuple[int, ...]) -> jax.Array:
+def _winograd_kernel(x: Array, dy: Array, low: Sequence[int], out: tuple[int, ...]) -> Array:
     """The same form contracted with dy instead of the kernel: (3, 3, C, F)."""
     tiles = [(n + 1) // 2 for n in out]
     inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
@@ -188,23 +190,23 @@ def _winograd_kernel(x: jax.Array, dy: jax.Array, low: Sequence[int], out: tuple
     return jnp.stack([jnp.stack(row) for row in _both_axes(_to_kernel, products)])
 
 
-def _rows(x: jax.Array) -> jax.Array:
+def _rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def _phases(x: jax.Array, low: Sequence[int], tiles: Sequence[int], reach: int) -> list[list[jax.Array]]:
+def _phases(x: Array, low: Sequence[int], tiles: Sequence[int], reach: int) -> list[list[Array]]:
     """x's values at place (i, j) of each tile, for i and j below `reach`: each (B, *tiles, C)."""
     ends = [2 * n + reach - 2 - a - m for n, a, m in zip(tiles, low, x.shape[1:3])]
     x = _pad(x, tuple(zip(low, ends)), 0)
 
-    def phase(i: int, j: int) -> jax.Array:
+    def phase(i: int, j: int) -> Array:
         stop = (x.shape[0], i + 2 * tiles[0] - 1, j + 2 * tiles[1] - 1, x.shape[-1])
         return lax.slice(x, (0, i, j, 0), stop, (1, 2, 2, 1))
 
     return [[phase(i, j) for j in range(reach)] for i in range(reach)]
 
 
-def _both_axes(transform: Callable, grid: Sequence[Sequence[jax.Array]]) -> list[Sequence[jax.Array]]:
+def _both_axes(transform: Callable, grid: Sequence[Sequence[Array]]) -> list[Sequence[Array]]:
     columns = [transform(*column) for column in zip(*grid)]
     return [transform(*row) for row in zip(*columns)]
 
@@ -232,7 +234,7 @@ def _to_kernel(a: Any, b: Any, c: Any, d: Any) -> tuple:
 def _wide(contract: Callable) -> Callable:
     """Compute in float32 what comes in 16 bits, and round once at the end."""
 
-    def widened(a: jax.Array, b: jax.Array, shape: _Geometry) -> jax.Array:
+    def widened(a: Array, b: Array, shape: _Geometry) -> Array:
         dtype = jnp.promote_types(a.dtype, jnp.float32)
         return contract(a.astype(dtype), b.astype(dtype), shape).astype(a.dtype)
 
@@ -249,7 +251,7 @@ def _bilinear(name: str, contract: Callable, result: Callable[..., tuple[int, ..
     def abstract(a: Any, b: Any, *, shape: _Geometry) -> ShapedArray:
         return ShapedArray(result(a.shape, b.shape, shape), a.dtype)
 
-    def batched(operands: Sequence, axes: Sequence, *, shape: _Geometry) -> tuple[jax.Array, int]:
+    def batched(operands: Sequence, axes: Sequence, *, shape: _Geometry) -> tuple[Array, int]:
         return jax.vmap(lambda a, b: contract(a, b, shape), in_axes=tuple(axes))(*operands), 0
 
     primitive.def_abstract_eval(abstract)
@@ -281,7 +283,7 @@ ad.defbilinear(
 # ---- max pooling ----------------------------------------------------------------------------------------------
 
 
-def max_pool(x: Any, *, window: Sequence[int], strides: Sequence[int], padding: Sequence) -> jax.Array:
+def max_pool(x: Any, *, window: Sequence[int], strides: Sequence[int], padding: Sequence) -> Array:
     """Return the largest of each window of x (B, *S, C); the gradient goes to the first of equal ones."""
     x = jnp.asarray(x)
     pairs = tuple((int(low), int(high)) for low, high in padding)
@@ -293,7 +295,7 @@ def max_pool(x: Any, *, window: Sequence[int], strides: Sequence[int], padding: 
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _max_of_slices(x: jax.Array, window: tuple, strides: tuple, padding: _Pairs, lowest: float) -> jax.Array:
+def _max_of_slices(x: Array, window: tuple, strides: tuple, padding: _Pairs, lowest: float) -> Array:
     x = _pad(x, padding, lowest)
     ones, unpadded = (1,) * len(window), ((0, 0),) * len(window)
     shape = _Geometry(x.shape[1:-1], window, strides, unpadded, ones, 1)
@@ -303,7 +305,7 @@ def _max_of_slices(x: jax.Array, window: tuple, strides: tuple, padding: _Pairs,
     return _first_largest(_slices(x, shape))[0]
 
 
-def _first_largest(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+def _first_largest(parts: Sequence[Array]) -> tuple[Array, Array]:
     """The elementwise maximum (a NaN wins) and the number of the first part that has it."""
     best, place = parts[0], jnp.zeros(parts[0].shape, jnp.int8)
     for number, part in enumerate(parts[1:], start=1):
@@ -313,7 +315,7 @@ def _first_largest(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _max_of_blocks(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
+def _max_of_blocks(x: Array, window: tuple[int, ...]) -> Array:
     return _first_largest(_block_parts(x, window))[0]
 
 
@@ -331,7 +333,7 @@ def _max_of_blocks_jvp(window: tuple[int, ...], primals: tuple, tangents: tuple)
     return best, dx / _unseen_ones(best)
 
 
-def _unseen_ones(x: jax.Array) -> jax.Array:
+def _unseen_ones(x: Array) -> Array:
     """Ones like x that XLA must take for values. (LLVM knows that a count of bits is below 128, and divides not.)
 
     XLA's CPU fusion repeats a cheap producer in each of its readers, and drops `optimization_barrier` before; a
@@ -342,7 +344,7 @@ def _unseen_ones(x: jax.Array) -> jax.Array:
     return 1 + (lax.population_count(bits) >> 7).astype(x.dtype)
 
 
-def _block_parts(x: jax.Array, window: tuple[int, ...]) -> list[jax.Array]:
+def _block_parts(x: Array, window: tuple[int, ...]) -> list[Array]:
     size = tuple(x.shape[1:-1])
     return _slices(x, _Geometry(size, window, window, ((0, 0),) * len(window), (1,) * len(window), 1))
 
@@ -350,7 +352,7 @@ def _block_parts(x: jax.Array, window: tuple[int, ...]) -> list[jax.Array]:
 # ---- dropout --------------------------------------------------------------------------------------------------
 
 
-def keep_mask(key: jax.Array, rate: Any, shape: Sequence[int]) -> jax.Array:
+def keep_mask(key: Array, rate: Any, shape: Sequence[int]) -> Array:
     """Return a boolean array, True with probability 1 - rate: a hash of each element's number and the key.
 
     The key (2,) of uint32 is mixed first, so that neighbouring keys differ in both words: with one word alike
@@ -364,7 +366,7 @@ def keep_mask(key: jax.Array, rate: Any, shape: Sequence[int]) -> jax.Array:
     return (bits >> 8).astype(jnp.float32) * jnp.float32(2**-24) < keep
 
 
-def _mix(bits: jax.Array) -> jax.Array:
+def _mix(bits: Array) -> Array:
     """A bijection of 32 bits in which each input bit flips each output bit half the time (C. Wellons, lowbias32)."""
     bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)

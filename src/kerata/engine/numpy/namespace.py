@@ -81,8 +81,8 @@ def _flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> 
 
 def _where(condition: Any, x: Any = None, y: Any = None, *, size: int | None = None, fill_value: Any = None) -> Any:
     if x is None and y is None:
-        return _nonzero(condition, size=size, fill_value=fill_value)
-    return np.where(condition, x, y)
+        return apply(_nonzero, condition, size=size, fill_value=fill_value)
+    return apply(np.where, condition, x, y)
 
 
 def _unique(
@@ -244,7 +244,7 @@ numpy: Any = Namespace(
         "array_equal": _zero_d(np.array_equal), "array_equiv": _zero_d(np.array_equiv), "bincount": _bincount,
         "fill_diagonal": _fill_diagonal, "flatnonzero": _flatnonzero, "nonzero": _nonzero,
         "put_along_axis": _put_along_axis, "repeat": _repeat, "sort": _sort, "take": _take,
-        "take_along_axis": _take_along_axis, "unique": _unique, "where": _where,
+        "take_along_axis": _take_along_axis, "unique": _unique,
         "digitize": lambda x, bins, right=False, *, method=None: np.digitize(x, bins, right),
         "isin": lambda element, test_elements, assume_unique=False, invert=False, *, method="auto":
             np.isin(element, test_elements, assume_unique, invert),
@@ -252,7 +252,7 @@ numpy: Any = Namespace(
     },
     asis={
         "array": _asarray, "asarray": _asarray, "finfo": ml_dtypes.finfo, "iinfo": ml_dtypes.iinfo,
-        "issubdtype": _issubdtype, "linalg": Namespace(np.linalg, _LINALG), "ndarray": Value,
+        "issubdtype": _issubdtype, "linalg": Namespace(np.linalg, _LINALG), "ndarray": Value, "where": _where,
         **{name: getattr(ml_dtypes, name) for name in ml_dtypes.__all__ if name not in ("finfo", "iinfo")},
     },
 )  # fmt: skip

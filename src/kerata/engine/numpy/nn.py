@@ -8,40 +8,58 @@ from typing import Any
 
 import numpy as np
 
-from kerata.engine.numpy.values import on_arrays
+from kerata.engine.numpy.arrays import is_traced, numpy
+from kerata.engine.numpy.values import is_floating, on_arrays
 from kerata.engine.protocol import Array, Pairs
 
 __all__ = ["conv", "conv_transpose", "max_pool", "sum_pool"]
 
 
-@on_arrays
 def conv(
     x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
 ) -> Array:
+    if is_traced(x) or is_traced(kernel):
+        y = _conv(x[:1, ..., :1], kernel[..., :1, :1], strides, padding, dilation, 1)
+        return _outline(y, x.shape[0], kernel.shape[-1])
     return _conv(x, kernel, strides, padding, dilation, groups)
 
 
-@on_arrays
 def conv_transpose(x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Array:
     spatial = tuple(range(kernel.ndim - 2))
-    flipped = np.flip(kernel, spatial).swapaxes(-1, -2)
-    return _conv(_spread(x, strides), flipped, (1,) * len(spatial), padding, dilation, 1)
+    flipped = numpy.flip(kernel, spatial).swapaxes(-1, -2)
+    return conv(_spread(x, strides), flipped, (1,) * len(spatial), padding, dilation, 1)
 
 
-@on_arrays
 def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    ones = (1,) * len(window)
-    moved = (cells for _, cells in _window_cells(_padded(x, padding, lowest), window, strides, ones))
-    return functools.reduce(np.maximum, moved)
+    lowest = -np.inf if is_floating(x.dtype) else np.iinfo(x.dtype).min
+    return _pool(np.maximum, lowest, x, window, strides, padding)
+
+
+def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    return _pool(np.add, 0, x, window, strides, padding)
+
+
+def _pool(
+    join: np.ufunc, empty: float, x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs
+) -> Array:
+    if is_traced(x):
+        return _outline(_joined(join, empty, x[:1, ..., :1], window, strides, padding), x.shape[0], x.shape[-1])
+    return _joined(join, empty, x, window, strides, padding)
+
+
+def _outline(y: Array, batch: int, channels: int) -> Array:
+    """Return y (1, *S, 1), all that is computed while only shapes are asked for, in the shape that is wanted."""
+    return numpy.broadcast_to(y, (batch, *y.shape[1:-1], channels))
 
 
 @on_arrays
-def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
-    ones = (1,) * len(window)
-    return sum(cells for _, cells in _window_cells(_padded(x, padding, 0), window, strides, ones))
+def _joined(join: Any, empty: float, x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    """Return y[b, s, c] = the cells x[b, s * stride + w, c] of each window, joined over w."""
+    moved = _window_cells(_padded(x, padding, empty), window, strides, (1,) * len(window))
+    return functools.reduce(join, (cells for _, cells in moved))
 
 
+@on_arrays
 def _conv(
     x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
 ) -> Array:
@@ -84,6 +102,7 @@ def _padded(x: Array, padding: Pairs, value: float) -> Array:
     return x[:, *kept]
 
 
+@on_arrays
 def _spread(x: Array, strides: Sequence[int]) -> Array:
     """Return x (B, *S, C) with `stride - 1` zeros between its cells."""
     batch, *sizes, channels = x.shape

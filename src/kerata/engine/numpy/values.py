@@ -36,17 +36,24 @@ _NAMES = {"bool", "complex64", "complex128", "float32", "float64"} | {dtype.name
 _NAMES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
+def _as_type(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return x.astype(dtype)
+
+
+_ELEMENTWISE = {_as_type, np.clip, np.full_like, np.nan_to_num, np.ones_like, np.round, np.where, np.zeros_like}
+
+
 class Value(np.ndarray):
     """An array of this engine. Like one of JAX it never changes: `x += 1` gives a new one."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any):
-        return apply(getattr(ufunc, method), *inputs, **kwargs)
+        return apply(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
 
     def __getitem__(self, index: Any) -> Any:
         return apply(np.ndarray.__getitem__, self, index)
 
-    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        return apply(np.ndarray.astype, self, as_dtype(dtype), *args, **kwargs)
+    def astype(self, dtype: Any) -> Any:  # type: ignore[override]
+        return apply(_as_type, self, as_dtype(dtype))
 
     def __repr__(self) -> str:
         return repr(np.asarray(self)).replace("array", "Array", 1)
@@ -79,6 +86,11 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     asked = any(_is_dtype(leaf) for leaf in leaves)
     leaves = [_plain(leaf) for leaf in leaves]
     dtypes = {leaf.dtype for leaf in leaves if isinstance(leaf, np.ndarray)}
+    shape = None
+    if kind is Placeholder and _is_elementwise(function):
+        # The corner's dtype and the arguments' shapes tell all, in no memory.
+        shape = np.broadcast_shapes(*(np.shape(leaf) for leaf in leaves))
+        leaves = [leaf[(slice(1),) * leaf.ndim] if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     float_dtype = _meeting_float(dtypes)
     wide_ints = any(dtype in _NARROW and dtype.kind in "iu" for dtype in dtypes)
 
@@ -99,7 +111,8 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
                 target = target if float_dtype == "float64" else _default(target)
             elif not wide_ints:
                 target = _default(target)
-        return value_of(result if target == result.dtype else np.asarray(result).astype(target), kind)
+        result = result if target == result.dtype else np.asarray(result).astype(target)
+        return value_of(result if shape is None else np.broadcast_to(result, shape), kind)
 
     results, spec = run([_widened(leaf) for leaf in leaves])
     if float_dtype is None and not asked and any(getattr(r, "dtype", None) == np.float16 for r in results):
@@ -164,6 +177,10 @@ def _plain(x: Any) -> Any:
             raise no_tensor(x)
         return narrowed(array)
     return x
+
+
+def _is_elementwise(function: Callable[..., Any]) -> bool:
+    return function in _ELEMENTWISE or (isinstance(function, np.ufunc) and function.signature is None)
 
 
 def _harmless(x: Placeholder) -> np.ndarray:

@@ -8,9 +8,8 @@ import lazy_loader
 
 __version__ = "0.1.0"
 
-_names = lazy_loader.attach_stub(__name__, __file__)
-__getattr__, __dir__ = _names[:2]
-__all__ = [*_names[2], "__version__", "version"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__", "version"]
 
 
 def version() -> str:

@@ -284,7 +284,7 @@ class STFT(Initializer):
         kernel = np.cos(angles) if self.side == "real" else np.sin(angles)
         if self.window is not None:
             window = self._window(length)[:, None, None]
-            size = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window))}.get(self.scaling, 1)
+            size = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window)), None: 1}[self.scaling]
             kernel = kernel * window / size
         return ops.convert_to_tensor(kernel, dtypes.standardize(dtype))
 
@@ -293,7 +293,7 @@ class STFT(Initializer):
             return np.asarray(self.window)
         from scipy import signal
 
-        return signal.get_window(self.window, length, self.periodic)
+        return np.asarray(signal.get_window(self.window, length, self.periodic))
 
 
 IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT

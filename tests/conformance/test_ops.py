@@ -8,6 +8,7 @@ import rows  # noqa: F401  (fills the table)
 from cases import CASES
 
 import kerata
+import kerata.activations  # ops live here too
 import kerata.random
 from kerata import config, ops, tree
 from kerata import engine as engines

@@ -80,6 +80,7 @@ class ModelCheckpoint(Callback):
     def _save(self, batch: int | None, logs: dict[str, Any] | None) -> None:
         path = self._path(batch, logs or {})
         if self.save_best_only:
+            self._watch.ask(self.model)
             current = self._watch.value(logs)
             if current is None or not self._watch.is_better(current):
                 return

@@ -26,10 +26,19 @@ class Monitor:
         if mode not in ("auto", "min", "max"):
             raise errors.InvalidArgument("`mode` is unknown.", where=where, expected="auto, min or max", got=mode)
         rising = mode == "max" or (mode == "auto" and any(word in name.lower() for word in _RISING))
-        self.name, self.where, self.sign = name, where, 1.0 if rising else -1.0
+        self.name, self.where, self.mode, self.sign = name, where, mode, 1.0 if rising else -1.0
         self.min_delta = abs(min_delta)
         self.start = best
         self.reset()
+
+    def ask(self, model: Any) -> None:
+        """Learn from the model's metric of this name which way is better; the name alone is a guess."""
+        for metric in model._each_metric() if self.mode == "auto" and hasattr(model, "_each_metric") else ():
+            direction = getattr(metric, "_direction", None)
+            if metric.name == self.name.removeprefix("val_") and direction in ("up", "down"):
+                self.sign = 1.0 if direction == "up" else -1.0
+                if self.start is None and math.isinf(self.best):
+                    self.best = -self.sign * math.inf
 
     def reset(self) -> None:
         """Forget the best value."""

@@ -91,7 +91,7 @@ class ProgbarLogger(Callback):
             self._bar.update(self._task, total=total, metrics=_metrics(logs))
             self.close()
             return
-        count = f"{self._steps} steps, " if self._steps else ""
+        count = f"{self._steps} step{'s' if self._steps > 1 else ''}, " if self._steps else ""
         print(f"{title}: {count}{seconds:.1f} s{', ' if logs else ''}{_metrics(logs)}", flush=True)
 
 

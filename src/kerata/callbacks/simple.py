@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -55,11 +56,12 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
+        given = (epoch, float(self.model.optimizer.learning_rate))
         try:
-            rate = self.schedule(epoch, rate)
-        except TypeError:
-            rate = self.schedule(epoch)
+            inspect.signature(self.schedule).bind(*given)
+        except TypeError:  # it takes the epoch alone
+            given = (epoch,)
+        rate = self.schedule(*given)
         if not isinstance(rate, (int, float)) and not hasattr(rate, "dtype"):
             raise errors.InvalidType("the schedule returns a number.", where="LearningRateScheduler", got=repr(rate))
         self.model.optimizer.learning_rate = float(rate)

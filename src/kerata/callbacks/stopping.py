@@ -54,6 +54,7 @@ class EarlyStopping(Callback):
 
     def get_monitor_value(self, logs: dict[str, Any] | None) -> float | None:
         """Return the watched number."""
+        self._watch.ask(self.model)
         return self._watch.value(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -127,6 +128,7 @@ class ReduceLROnPlateau(Callback):
         rate = float(self.model.optimizer.learning_rate)
         if logs is not None:
             logs["learning_rate"] = rate
+        self._watch.ask(self.model)
         current = self._watch.value(logs)
         if current is None:
             return

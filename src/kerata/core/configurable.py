@@ -73,7 +73,7 @@ class Configurable:
             by_position = p.kind is p.POSITIONAL_ONLY or (rest in arguments and p.kind is p.POSITIONAL_OR_KEYWORD)
             if by_position and p.name in arguments:
                 leading.append(arguments.pop(p.name))
-        return cls(*leading, *arguments.pop(rest, ()), **arguments)
+        return cls(*leading, *arguments.pop(rest or "", ()), **arguments)
 
 
 def _capture(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:

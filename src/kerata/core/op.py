@@ -194,7 +194,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
     """
     if body is None:
         return functools.partial(op, name=name)
-    name = name or body.__name__
+    name = str(name or body.__name__)
     roles = _roles(body)
     plain = [(n, p, role) for n, (p, role) in roles.items() if role in ("Array", "FloatArray", "Arrays")]
     meeting = [(n, p) for n, (p, role) in roles.items() if role in ("Operand", "FloatOperand")]
@@ -205,7 +205,9 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
             return record(call, args, kwargs)
-        values = list(args)
+        values: Any = list(args)
+        holder: Any
+        at: Any
         for key, position, role in plain:
             holder, at = (values, position) if position < len(values) else (kwargs, key)
             if holder is kwargs and key not in kwargs:
@@ -219,7 +221,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
                 x = convert(x)
                 holder[at] = _to_float(x) if role == "FloatArray" else x
         if meeting:
-            places = [
+            places: list[tuple[Any, Any]] = [
                 (values, p) if p < len(values) else (kwargs, n)
                 for n, p in meeting
                 if (p < len(values) or n in kwargs)
@@ -227,7 +229,7 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
             ]
             for (holder, at), value in zip(places, meet([h[a] for h, a in places], inexact)):
                 holder[at] = value
-        way = engine.active().fast_ways.get(name, body)
+        way: Any = engine.active().fast_ways.get(name, body)
         return way(*values, **kwargs)
 
     call.body = body  # type: ignore[attr-defined]

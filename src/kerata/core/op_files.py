@@ -92,6 +92,6 @@ def _ops() -> dict[str, Any]:
     module = importlib.import_module("kerata.ops")
     found = {}
     for place in (module, module.image, module.linalg, module.nn):
-        found |= {_key(name): item for name, item in vars(place).items() if is_op(item)}
+        found |= {_key(n): item for n, item in vars(place).items() if inspect.isfunction(item) and is_op(item)}
     titles = {_key(title): found[_key(name)] for name, title in _ODD_NAMES.items() if _key(name) in found}
     return {**found, **titles}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kerata import engine, errors
+from kerata.core import dtypes
 from kerata.core.op import OpCall
 from kerata.core.symbolic import KerasTensor, snake_case
 from kerata.core.variable import Variable
@@ -33,7 +35,6 @@ _registered_names: dict[Any, str] = {}
 _MODULES = {
     "keras": "kerata",
     "keras.activations": "kerata.activations",
-    "keras.callbacks": "kerata.callbacks",
     "keras.constraints": "kerata.constraints",
     "keras.dtype_policies": "kerata.dtype_policies",
     "keras.initializers": "kerata.initializers",
@@ -121,6 +122,32 @@ class CustomObjectScope(contextlib.ContextDecorator):
 custom_object_scope = CustomObjectScope
 
 
+class ObjectSharing:
+    """Inside it, an object that is written twice is one object again when it is read."""
+
+    def __enter__(self) -> ObjectSharing:
+        self._outer, _sharing.current = _sharing.current, self
+        self.written: dict[int, tuple[Any, dict[str, Any]]] = {}  # the object too, so that its id stays its own
+        self.read: dict[Any, Any] = {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _sharing.current = self._outer
+
+    def note(self, obj: Any, data: dict[str, Any]) -> None:
+        """Mark `data`, and what was written for `obj` before, with one number."""
+        _, before = self.written.setdefault(id(obj), (obj, data))
+        if before is not data:
+            before["shared_object_id"] = data["shared_object_id"] = id(obj)
+
+
+class _Sharing(threading.local):
+    current: ObjectSharing | None = None
+
+
+_sharing = _Sharing()
+
+
 # Objects to data ------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +211,8 @@ def serialize_keras_object(obj: Any) -> Any:
         compile_config = obj.get_compile_config()
         if compile_config:
             data["compile_config"] = compile_config
+    if _sharing.current:
+        _sharing.current.note(obj, data)
     return data
 
 
@@ -251,11 +280,17 @@ def deserialize_keras_object(
     if "class_name" not in config or "config" not in config:
         return {key: deserialize_keras_object(value) for key, value in config.items()}
     name, inner = config["class_name"], config["config"]
+    if not isinstance(name, str):
+        raise errors.CorruptFile("the name of a class is text.", where="deserialize", got=type(name).__name__)
     if name in _SPECIAL:
-        return _SPECIAL[name](inner)
+        return _special(name, inner)
     if name == "function":
         return _find_function(inner if isinstance(inner, str) else config.get("registered_name"))
+    number = config.get("shared_object_id")
+    if _sharing.current and isinstance(number, int) and number in _sharing.current.read:
+        return _sharing.current.read[number]
     cls = _find_class(config)
+    inner = {} if inner is None else inner
     if not isinstance(inner, dict):
         raise errors.CorruptFile("a config is a dictionary.", where=f"config of {name}", got=type(inner).__name__)
     try:
@@ -269,7 +304,18 @@ def deserialize_keras_object(
         instance.build_from_config(deserialize_keras_object(config["build_config"]))
     if config.get("compile_config") and hasattr(instance, "compile_from_config"):
         instance.compile_from_config(config["compile_config"])
+    if _sharing.current and isinstance(number, int):
+        _sharing.current.read[number] = instance
     return instance
+
+
+def _special(name: str, inner: Any) -> Any:
+    try:
+        return _SPECIAL[name](inner)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        if isinstance(error, errors.KerataError):
+            raise
+        raise errors.CorruptFile("a value of the config is damaged.", where=name, got=error) from None
 
 
 def _lambda(_: Any) -> Any:
@@ -282,7 +328,8 @@ def _lambda(_: Any) -> Any:
 def _array(config: dict[str, Any]) -> np.ndarray:
     import ml_dtypes
 
-    return np.array(config["value"], dtype=getattr(ml_dtypes, config["dtype"], config["dtype"]))
+    dtype = dtypes.standardize(str(config["dtype"]))
+    return np.array(config["value"], dtype=getattr(ml_dtypes, dtype, dtype))
 
 
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
@@ -328,7 +375,8 @@ def _find_class(config: dict[str, Any]) -> Any:
 
 def _member(module_name: str, name: str) -> Any:
     module = _import(module_name)
-    found = getattr(module, name, None) if module is not None and not name.startswith("_") else None
+    public = module is not None and name in getattr(module, "__all__", ())
+    found = getattr(module, name, None) if public else None
     return found if inspect.isclass(found) and hasattr(found, "from_config") else None
 
 

@@ -70,6 +70,14 @@ class SeedGenerator(Stateful):
         self.state.assign_unchecked(key + engine.arrays.as_array(np.array([0, 1], "uint32")))
         return key
 
+    def save_own_variables(self, store: Any) -> None:
+        """Put the state into `store`, so that a run that is saved goes on with the numbers it would have drawn."""
+        store["0"] = self.state.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Set the state from what `save_own_variables` stored."""
+        self.state.assign(store["0"])
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments to make this generator anew."""
         return {"seed": self.seed}

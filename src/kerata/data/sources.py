@@ -51,9 +51,10 @@ class Source:
         raise NotImplementedError
 
 
-def standardize(x: Any, name: str) -> np.ndarray:
+def standardize(x: Any, name: str) -> Any:
     """Return one leaf of the data as an array that the engine takes as it is."""
-    if engine.arrays.is_array(x) and not isinstance(x, np.ndarray):
+    given = x
+    if engine.arrays.is_array(given) and not isinstance(given, np.ndarray):
         return x
     if hasattr(x, "detach"):  # PyTorch
         x = x.detach().cpu().numpy()
@@ -61,7 +62,7 @@ def standardize(x: Any, name: str) -> np.ndarray:
         x = x.to_numpy()
     elif hasattr(x, "toarray"):  # SciPy sparse
         x = x.toarray()
-    array = x if isinstance(x, np.memmap) else np.asarray(x)
+    array: Any = x if isinstance(x, np.memmap) else np.asarray(x)
     if array.dtype == object or array.dtype.kind in "USMm":
         raise errors.InvalidType(
             "the data are no numbers.", where=name, got=f"an array of dtype {array.dtype}",

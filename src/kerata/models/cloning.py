@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -70,7 +71,7 @@ def clone_model(
             if operation not in copies:
                 copies[operation] = copy(operation)
             new = copies[operation]
-            return (lambda *a, **k: call_function(new, *a, **k)) if call_function else new
+            return functools.partial(call_function, new) if call_function else new
 
         outputs = graph.run(inputs, operation_fn)
         return Functional(inputs, outputs, name=model.name, trainable=model.trainable)

@@ -38,7 +38,7 @@ class Model(Trainer, Layer):
         if cls is Model and _is_functional(args, kwargs):
             from kerata.models.functional import Functional
 
-            return super().__new__(Functional, *args, **kwargs)  # its own __init__ runs next
+            return super().__new__(Functional, *args, **kwargs)  # type: ignore[arg-type]  # its own __init__ runs next
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,7 +49,8 @@ class Model(Trainer, Layer):
 
             own = type(self)
             if not issubclass(own, Functional):
-                self.__class__ = type(own.__name__, (own, Functional), {"__module__": own.__module__})
+                bases: Any = (own, Functional)
+                self.__class__ = type(own.__name__, bases, {"__module__": own.__module__})  # type: ignore[assignment]
             names = dict(zip(("inputs", "outputs"), args))
             Functional.__init__(self, **names, **kwargs)  # type: ignore[arg-type]
             return

@@ -57,7 +57,7 @@ class Sequential(Model):
                 )  # fmt: skip
         elif not self._layers and layer._input_shape_argument is not None:
             shape = layer._input_shape_argument
-            self._layers.append(Input(batch_shape=shape, dtype=_input_dtype(layer))._history.operation)
+            self._layers.append(_input_layer(shape, _input_dtype(layer)))
         if any(x.name == layer.name for x in self._layers):
             raise errors.InvalidArgument(
                 "two layers have the same name.", where=f"model {self.name!r}", got=repr(layer.name),
@@ -102,7 +102,7 @@ class Sequential(Model):
             if not isinstance(input_shape, (tuple, list)) or any(isinstance(d, (tuple, list)) for d in input_shape):
                 self.built = True  # several inputs: the layers build themselves when they are called
                 return
-            first = Input(batch_shape=tuple(input_shape), dtype=_input_dtype(first))._history.operation
+            first = _input_layer(tuple(input_shape), _input_dtype(first))
             self._layers.insert(0, first)
         inputs = x = first._inbound_nodes[0].outputs[0]
         self._build_shapes = {"input_shape": tuple(inputs.shape)}
@@ -198,6 +198,10 @@ class Sequential(Model):
         if not model.built and shape and isinstance(shape, (tuple, list)):
             model.build(tuple(shape))
         return model
+
+
+def _input_layer(batch_shape: Any, dtype: Any) -> Any:
+    return Input(batch_shape=batch_shape, dtype=dtype)._history.operation  # type: ignore[union-attr]
 
 
 def _input_dtype(layer: Layer) -> str:

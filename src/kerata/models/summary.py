@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as html_module
+import io
 import re
 from typing import Any
 
@@ -132,21 +133,12 @@ def show(
         for line in lines:
             console.print(line, highlight=False)
         return
-    console = Console(width=line_length or 100, no_color=True, record=True, file=_Nowhere())
+    console = Console(width=line_length or 100, no_color=True, record=True, file=io.StringIO())
     console.print(table)
     for line in lines:
         console.print(line, highlight=False)
     print_fn(console.export_text())
 
-
-class _Nowhere:
-    """A file that keeps nothing; the console records."""
-
-    def write(self, _: str) -> int:
-        return 0
-
-    def flush(self) -> None:
-        pass
 
 
 def html(model: Any) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import traceback
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from kerata import errors
 from kerata.core import registry
 from kerata.saving.files import atomic_write, existing, open_archive, open_member, read_member
 from kerata.saving.stores import HDF5Store
-from kerata.saving.weights import restore_state, store_state
+from kerata.saving.weights import need_built, restore_state, store_state
 
 __all__ = ["load_model", "save_model"]
 
@@ -45,10 +46,13 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         raise errors.InvalidArgument(
             "the file's name has another ending.", where="save_model", expected="*.keras", got=path.name, hint=hint
         )
-    from kerata.saving.weights import _need_built
-
-    _need_built(model, "save_model")
-    config = json.dumps(registry.serialize_keras_object(model))
+    need_built(model, "save_model")
+    with registry.ObjectSharing():
+        data = registry.serialize_keras_object(model)
+    keeps_optimizer = kwargs.get("include_optimizer", True)
+    if not keeps_optimizer:
+        data.pop("compile_config", None)
+    config = json.dumps(data)
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = json.dumps({"keras_version": FORMAT_VERSION, "date_saved": now})
     with (
@@ -60,7 +64,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         weights = temporary.with_suffix(".weights.h5")
         try:
             with HDF5Store(weights, "w", str(path)) as store:
-                store_state(model, store)
+                store_state(model, store, () if keeps_optimizer else (model.optimizer,))
             archive.write(weights, "model.weights.h5")
         finally:
             weights.unlink(missing_ok=True)
@@ -105,7 +109,7 @@ def load_model(
         raise errors.Unsupported(
             "this is a folder, and a model is one file.", where=str(path), hint="TensorFlow's SavedModel is not read"
         )
-    with registry.CustomObjectScope(custom_objects):
+    with registry.CustomObjectScope(custom_objects), registry.ObjectSharing(), _clear_errors(path):
         if path.name.endswith((".h5", ".hdf5")):
             from kerata.saving.legacy import load_legacy
 
@@ -123,6 +127,30 @@ def load_model(
         with weights_of(path) as store:
             restore_state(model, store)
     return model
+
+
+@contextlib.contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Say of which file an error comes; what the user's own classes raise passes as it is."""
+    try:
+        yield
+    except errors.KerataError:
+        raise
+    except Exception as error:
+        if _is_users(error):
+            raise
+        raise errors.CorruptFile(
+            "no model can be made from the file.", where=str(path), got=f"{type(error).__name__}: {error}"[:500]
+        ) from error
+
+
+_NOT_USERS = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(os.__file__), "<")
+
+
+def _is_users(error: Exception) -> bool:
+    """Return whether `error` comes through code of the user's, such as a custom layer."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(not frame.f_code.co_filename.startswith(_NOT_USERS) for frame, _ in frames)
 
 
 def _json(archive: zipfile.ZipFile, name: str) -> Any:

@@ -14,7 +14,6 @@ import numpy as np
 
 from kerata import errors
 from kerata.core.symbolic import snake_case
-from kerata.layers.base import Layer
 
 __all__ = ["Arrays", "HDF5Store", "SafetensorsStore", "holders"]
 
@@ -53,10 +52,12 @@ def _children(item: Any) -> Iterator[tuple[str, Any]]:
     if "_graph" in attributes:  # Sequential and functional models
         yield "layers", item.layers
         del attributes["_layers"]
+    elif hasattr(type(item), "layers"):  # other models: in its place in the alphabet, for want of a better name
+        attributes["layers"] = item.layers
     # A layer that is found twice is stored once, under the first name: of a property and the attribute behind it,
     # under the property's.
     for cls in type(item).__mro__:
-        if cls in Layer.__mro__ or cls.__module__.partition(".")[0] == "kerata":
+        if cls.__module__.partition(".")[0] in ("kerata", "builtins"):
             continue
         for name, value in vars(cls).items():
             if isinstance(value, property) and name not in attributes:

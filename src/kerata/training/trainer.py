@@ -333,7 +333,7 @@ class Trainer:
             return None if a is None else KerasTensor((None, *a.shape[1:]), str(a.dtype))
 
         outputs: Any = None
-        overridden = type(self).call is _layer_call()
+        overridden = type(self).call is _layer_call()  # type: ignore[attr-defined]
         if not (overridden and self.built):  # type: ignore[attr-defined]
             try:
                 outputs = getattr(self, "_graph", None) and self._graph._outputs_struct if self.built else None  # type: ignore[attr-defined]
@@ -596,7 +596,8 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
         batch = tuple(batch)
     if not isinstance(batch, tuple):
         return batch, None, None
-    return (*batch, None, None)[:3]
+    x, y, sample_weight = (*batch, None, None)[:3]
+    return x, y, sample_weight
 
 
 def _unpack_validation(data: Any) -> tuple[Any, Any, Any]:

@@ -47,6 +47,12 @@ case("gelu", x(4, 5), approximate=False, ref=lambda x, approximate: x * scipy.sp
 case("gelu", x(4, 5), ref=lambda x: 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))))
 case("glu", x(2, 6), ref=lambda x: x[:, :3] * sigmoid(x[:, 3:]))
 case("threshold", x(2, 3), 0.5, 20.0, ref=lambda x, t, v: np.where(x > t, x, v))
+case("mish", x(4, 5), ref=lambda x: x * np.tanh(np.log(1 + np.exp(x))))
+case("bounded_relu", x(4, 5), ref=lambda x: np.maximum(x, 0))
+case(
+    "bounded_relu", x(4, 5) * 3, negative_slope=0.1, max_value=2.0, threshold=0.5,
+    ref=lambda x, negative_slope, max_value, threshold: np.where(x >= 0.5, np.minimum(x, 2), 0.1 * (x - 0.5)),
+)  # fmt: skip
 case("softmax", x(2, 5), ref=softmax)
 case("softmax", x(2, 3, 4), axis=(1, 2), ref=softmax)
 case("softmax", x(2, 3) + 1000, ref=lambda x: softmax(x - 1000), tol=1e-4)

@@ -13,7 +13,7 @@ fast_ways = {}
 
 def _remember_compiled_programs() -> None:
     """Keep what XLA compiles in the user's cache folder, so that the next run starts at once."""
-    if not config.settings.compilation_cache or jax.config.jax_compilation_cache_dir:
+    if not config.settings.compilation_cache or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
     folder = config.cache_dir() / "xla"
     try:

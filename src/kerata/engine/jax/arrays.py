@@ -9,6 +9,7 @@ import jax
 import jax.numpy as numpy
 import jax.scipy.special as special
 import numpy as np
+from jax.core import Tracer
 
 from kerata.engine.protocol import Array
 
@@ -22,7 +23,7 @@ _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex1
 
 def _dtype(dtype: str) -> str:
     """JAX counts in 32 bits unless told otherwise; asking for more would only print a warning."""
-    return dtype if jax.config.jax_enable_x64 else _NARROW.get(str(dtype), dtype)
+    return dtype if jax.config.jax_enable_x64 else _NARROW.get(str(dtype), dtype)  # type: ignore[attr-defined]
 
 
 def as_array(x: Any, dtype: str | None = None) -> Array:
@@ -40,7 +41,7 @@ def is_array(x: Any) -> bool:
 
 
 def is_traced(x: Any) -> bool:
-    return isinstance(x, jax.core.Tracer)
+    return isinstance(x, Tracer)
 
 
 def cast(x: Array, dtype: str) -> Array:

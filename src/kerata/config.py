@@ -125,7 +125,8 @@ def using_engine(name: str) -> Any:
 
     Example:
         >>> with kerata.config.using_engine("numpy"):
-        ...     model.predict(x)
+        ...     type(kerata.ops.exp(0.0)).__module__
+        'kerata.engine.numpy.values'
     """
     from kerata import engine as engines
 

@@ -12,6 +12,8 @@ from layer_pairs import Row, as_json, built, our_results, row, their_results
 
 import kerata
 
+pytestmark = pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
+
 UNKNOWN = {"shape": "Keras forgets a size that `output_shape` leaves open and the input has"}
 ENDS = {"mask": "Keras lets masks end at RMSNormalization, though it changes no time step, unlike LayerNormalization"}
 POLICY = {"config": "Keras writes the dtype of the weights, so that a mixed policy is lost"}
@@ -27,7 +29,7 @@ def both(layer: str, shape: tuple, **given) -> list[Row]:
 CORE = [
     row("Dense", (3, 5), units=4),
     row("Dense", (2, 3, 5), units=4, activation="relu", use_bias=False),
-    row("Dense", (2, 1, 3, 5), units=1, activation="softmax"),
+    row("Dense", (2, 1, 3, 5), units=2, activation="softmax"),
     row("Dense", (4, 2), units=3, kernel_regularizer="l2", bias_regularizer="l1", activity_regularizer="l2"),
     row("Dense", (4, 2), units=3, kernel_initializer="he_normal", kernel_constraint="non_neg"),
     row("Dense", (4, 2), units=3, dtype="mixed_bfloat16", tolerance=3e-2),

@@ -26,8 +26,7 @@ class ModelCheckpoint(Callback):
         initial_value_threshold: a value that must be beaten from the start.
 
     Example:
-        >>> best = kerata.callbacks.ModelCheckpoint("best.keras", save_best_only=True)
-        >>> model.fit(x, y, validation_split=0.1, epochs=10, callbacks=[best])
+        >>> best = kerata.callbacks.ModelCheckpoint("best.keras", save_best_only=True)  # fit(…, callbacks=[best])
     """
 
     def __init__(

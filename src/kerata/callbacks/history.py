@@ -13,8 +13,11 @@ class History(Callback):
     """Keeps the logs of every epoch; `fit` returns one.
 
     Example:
-        >>> history = model.fit(x, y, epochs=3)
-        >>> history.history["loss"]  # three numbers
+        >>> model = kerata.Sequential([kerata.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(numpy.ones((4, 2)), numpy.ones(4), epochs=3, verbose=0)
+        >>> len(history.history["loss"])
+        3
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ class LambdaCallback(Callback):
     """A callback made of functions.
 
     Example:
-        >>> kerata.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs["loss"]))
+        >>> tell = kerata.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs["loss"]))
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class EarlyStopping(Callback):
         start_from_epoch: epochs to wait before watching.
 
     Example:
-        >>> model.fit(x, y, validation_split=0.1, epochs=100, callbacks=[kerata.callbacks.EarlyStopping(patience=3)])
+        >>> stop = kerata.callbacks.EarlyStopping(patience=3, restore_best_weights=True)  # fit(…, callbacks=[stop])
     """
 
     def __init__(

@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what `arguments` (those of the process without) say, and return the exit status.
 
     Example:
-        >>> kerata.cli.main(["info"])
+        >>> from kerata.cli import main
+        >>> main(["info"])
+        kerata ...
+        0
     """
     chosen = parser().parse_args(arguments)
     if chosen.command == "run":

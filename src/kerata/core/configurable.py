@@ -38,9 +38,10 @@ class Configurable:
         >>> class Scale(kerata.layers.Layer):
         ...     def __init__(self, factor, **kwargs):
         ...         super().__init__(**kwargs)
-        ...         self.scaling = Dense(1) if factor > 1 else None
-        >>> Scale(3, name="s").get_config()
-        {'name': 's', …, 'factor': 3}
+        ...         self.scaling = kerata.layers.Dense(1) if factor > 1 else None
+        >>> config = Scale(3, name="s").get_config()
+        >>> config["name"], config["factor"]
+        ('s', 3)
     """
 
     # A namespace and no dict: what the arguments hold (a layer to be copied, say) is no part of the object's state.

@@ -64,6 +64,7 @@ def result_type(*dtypes: Any) -> str:
     """Return the dtype in which values of `dtypes` meet; the Python types int, float and complex are weak.
 
     Example:
+        >>> from kerata.core.dtypes import result_type
         >>> result_type("int64", "bfloat16")
         'bfloat16'
         >>> result_type("int8", float)

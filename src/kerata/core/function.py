@@ -21,7 +21,8 @@ class Function(Operation):
     Example:
         >>> x = kerata.KerasTensor((None, 3))
         >>> f = kerata.Function(x, kerata.ops.relu(x) + 1)
-        >>> f(numpy.ones((2, 3)))
+        >>> f(numpy.ones((2, 3))).tolist()
+        [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:

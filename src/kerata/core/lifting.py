@@ -78,8 +78,11 @@ def value_and_grad(function: Callable[..., Any], wrt: Any = 0, has_aux: bool = F
         (a list for a model, in the order of `trainable_variables`).
 
     Example:
-        >>> loss, gradients = kerata.value_and_grad(loss_fn, model)(x, y)
-        >>> optimizer.apply(gradients, model.trainable_variables)
+        >>> model = kerata.Sequential([kerata.layers.Input((2,)), kerata.layers.Dense(1)])
+        >>> def loss_fn(x, y):
+        ...     return kerata.ops.mean((model(x) - y) ** 2)
+        >>> loss, gradients = kerata.value_and_grad(loss_fn, model)(numpy.ones((4, 2)), numpy.ones((4, 1)))
+        >>> kerata.optimizers.SGD(0.1).apply(gradients, model.trainable_variables)
     """
 
     @functools.wraps(function)
@@ -210,11 +213,13 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     another value compiles another program, as do other shapes and dtypes.
 
     Example:
+        >>> total = kerata.Variable(0.0)
         >>> @kerata.jit
-        ... def step(x, y):
-        ...     loss, gradients = kerata.value_and_grad(loss_fn, model)(x, y)
-        ...     optimizer.apply(gradients, model.trainable_variables)
-        ...     return loss
+        ... def add(x):
+        ...     total.assign_add(kerata.ops.sum(x))
+        ...     return 2 * total
+        >>> float(add(numpy.ones(3))), float(total)
+        (6.0, 3.0)
     """
     programs: dict[Any, _Compiled] = {}
 
@@ -244,7 +249,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     A Variable may be assigned only what is the same for every element.
 
     Example:
-        >>> kerata.vmap(lambda row: ops.sum(row))(x)  # x (B, D) -> (B,)
+        >>> kerata.vmap(lambda row: kerata.ops.sum(row))(numpy.ones((4, 2))).shape  # (B, D) -> (B,)
+        (4,)
     """
 
     @functools.wraps(function)
@@ -270,7 +276,9 @@ def remat(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` such that gradients compute its insides again instead of keeping them in memory.
 
     Example:
-        >>> y = kerata.remat(block)(x)
+        >>> block = kerata.remat(lambda x: kerata.ops.sin(x) ** 2)
+        >>> float(kerata.grad(block)(0.0))
+        0.0
     """
 
     @functools.wraps(function)
@@ -300,7 +308,9 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     Example:
         >>> @kerata.custom_gradient
         ... def clip_gradient(x):
-        ...     return x, lambda upstream: ops.clip(upstream, -1.0, 1.0)
+        ...     return x, lambda upstream: kerata.ops.clip(upstream, -1.0, 1.0)
+        >>> float(kerata.grad(lambda x: 5 * clip_gradient(x))(2.0))
+        1.0
     """
 
     @functools.wraps(f)

@@ -188,9 +188,13 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
     """Make `body` an op: it takes tensors of any kind, and records itself on symbolic ones.
 
     Example:
-        >>> @op
-        ... def softsign(x: FloatArray) -> Array:
+        >>> from kerata.core.op import Array, FloatArray
+        >>> from kerata.engine import xp
+        >>> @kerata.op
+        ... def squash(x: FloatArray) -> Array:
         ...     return x / (1 + xp.abs(x))
+        >>> float(squash(1))
+        0.5
     """
     if body is None:
         return functools.partial(op, name=name)

@@ -102,8 +102,12 @@ class CustomObjectScope(contextlib.ContextDecorator):
     """Inside it, files may name the objects given.
 
     Example:
+        >>> class MyDense(kerata.layers.Dense):
+        ...     pass
+        >>> data = kerata.layers.serialize(MyDense(3))
         >>> with kerata.saving.custom_object_scope({"MyDense": MyDense}):
-        ...     model = kerata.models.load_model("m.keras")
+        ...     kerata.layers.deserialize(data).units
+        3
     """
 
     def __init__(self, custom_objects: dict[str, Any] | None = None) -> None:

@@ -30,6 +30,7 @@ class Variable:
     Example:
         >>> counter = kerata.Variable(0, dtype="int32", trainable=False, name="counter")
         >>> counter.assign_add(1)
+        Array(1, dtype=int32)
         >>> int(counter)
         1
     """

@@ -18,9 +18,9 @@ class ArrayDataset:
     """Rows of arrays of the same length: item `i` is the tuple of their rows `i`.
 
     Example:
-        >>> data = kerata.data.ArrayDataset(x_train, y_train)
-        >>> len(data)
-        60000
+        >>> data = kerata.data.ArrayDataset(numpy.zeros((100, 3)), numpy.arange(100))
+        >>> len(data), data[7]
+        (100, (array([0., 0., 0.]), np.int64(7)))
     """
 
     def __init__(self, *arrays: Any) -> None:
@@ -67,8 +67,9 @@ class DataLoader:
         seed: draws the orders; None for a fresh one.
 
     Example:
-        >>> for x, y in kerata.data.DataLoader(kerata.data.ArrayDataset(x_train, y_train), 32, shuffle=True):
-        ...     loss = step(x, y)
+        >>> data = kerata.data.ArrayDataset(numpy.zeros((100, 3)), numpy.arange(100))
+        >>> [len(y) for x, y in kerata.data.DataLoader(data, batch_size=32, shuffle=True)]
+        [32, 32, 32, 4]
     """
 
     def __init__(

@@ -87,6 +87,7 @@ class LossFunctionWrapper(Loss):
         **kwargs: further arguments of `fn`.
 
     Example:
+        >>> from kerata.losses.base import LossFunctionWrapper
         >>> loss = LossFunctionWrapper(kerata.losses.huber, delta=2.0)
     """
 

@@ -98,7 +98,7 @@ class MeanMetricWrapper(Mean):
         **kwargs: further arguments of `fn`.
 
     Example:
-        >>> metric = MeanMetricWrapper(lambda y_true, y_pred: abs(y_true - y_pred), name="distance")
+        >>> metric = kerata.metrics.MeanMetricWrapper(lambda y_true, y_pred: abs(y_true - y_pred), name="distance")
     """
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:

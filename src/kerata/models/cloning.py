@@ -38,7 +38,9 @@ def clone_model(
         recursive: whether `clone_function` reaches the layers of models inside.
 
     Example:
-        >>> twin = kerata.models.clone_model(model)
+        >>> model = kerata.Sequential([kerata.layers.Input((3,)), kerata.layers.Dense(1)])
+        >>> kerata.models.clone_model(model).count_params()
+        4
     """
 
     def copy(layer: Any) -> Any:

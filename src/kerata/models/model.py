@@ -28,7 +28,7 @@ class Model(Trainer, Layer):
         >>> x = kerata.layers.Dense(128, activation="relu")(inputs)
         >>> model = kerata.Model(inputs, kerata.layers.Dense(10, activation="softmax")(x))
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        >>> model.fit(x_train, y_train, epochs=5)
+        >>> history = model.fit(numpy.zeros((8, 784)), numpy.zeros(8, "int32"), epochs=2, verbose=0)
     """
 
     _not_members = Layer._not_members | Trainer._not_members
@@ -123,8 +123,9 @@ class Model(Trainer, Layer):
         """Save architecture, weights, optimizer and compile settings in one `.keras` file.
 
         Example:
-            >>> model.save("digits.keras")
-            >>> model = kerata.models.load_model("digits.keras")
+            >>> model = kerata.Sequential([kerata.layers.Input((3,)), kerata.layers.Dense(1)])
+            >>> model.save("small.keras")
+            >>> model = kerata.models.load_model("small.keras")
         """
         from kerata import saving
 

@@ -28,8 +28,8 @@ def get(identifier: Any) -> Any:
     """Return the optimizer for a name, a config, a class or an `Optimizer`; None for None.
 
     Example:
-        >>> kerata.optimizers.get("adam")
-        <Adam 'adam'>
+        >>> kerata.optimizers.get("adam").beta_1
+        0.9
     """
     if isinstance(identifier, str):
         return _vocabulary.get(identifier if identifier in _vocabulary.names else identifier.lower())

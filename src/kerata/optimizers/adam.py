@@ -26,7 +26,7 @@ class Adam(Optimizer):
     Source: Kingma and Ba, Adam, https://arxiv.org/abs/1412.6980, with section 2's reordering of the corrections
 
     Example:
-        >>> model.compile(kerata.optimizers.Adam(1e-3), "mse")
+        >>> optimizer = kerata.optimizers.Adam(1e-3)  # compile(optimizer, …)
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class RMSprop(Optimizer):
     Source: Tieleman and Hinton, Neural networks for machine learning, lecture 6.5 (2012)
 
     Example:
-        >>> model.compile(kerata.optimizers.RMSprop(1e-3), "mse")
+        >>> optimizer = kerata.optimizers.RMSprop(1e-3)  # compile(optimizer, …)
     """
 
     def __init__(

@@ -242,8 +242,10 @@ class Optimizer(Stateful, Configurable):
                 it); all of those for None.
 
         Example:
-            >>> loss, gradients = kerata.value_and_grad(loss_fn, model)(x, y)
-            >>> optimizer.apply(gradients, model.trainable_variables)
+            >>> w = kerata.Variable(3.0)
+            >>> kerata.optimizers.SGD(0.5).apply([numpy.float32(2.0)], [w])
+            >>> float(w)
+            2.0
         """
         if len(grads) == 0:
             return
@@ -368,6 +370,7 @@ class Optimizer(Stateful, Configurable):
         """Keep Variables from weight decay: those listed, and those whose name matches one of `var_names`.
 
         Example:
+            >>> optimizer = kerata.optimizers.AdamW()
             >>> optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         """
         self._kept_from_decay = set(var_list or ())

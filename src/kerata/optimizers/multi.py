@@ -23,9 +23,10 @@ class OptimizerMap(Configurable, MutableMapping[str, Optimizer]):
         optimizer_map: patterns with their optimizers.
 
     Example:
-        >>> table = OptimizerMap(Adam(1e-3), {".*embedding.*": SGD(0.1)})
+        >>> from kerata.optimizers import SGD, Adam, OptimizerMap
+        >>> table = OptimizerMap(Adam(1e-3), {".*embedding.*": SGD(0.1, name="fast")})
         >>> table["embedding/embeddings"]
-        <SGD 'sgd'>
+        <SGD 'fast'>
     """
 
     def __init__(self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None) -> None:
@@ -77,7 +78,8 @@ class MultiOptimizer(Optimizer):
         name: the first part of the path of the step counter.
 
     Example:
-        >>> model.compile(MultiOptimizer(OptimizerMap(Adam(1e-3), {".*embedding.*": SGD(0.1)})), "mse")
+        >>> from kerata.optimizers import SGD, Adam, MultiOptimizer, OptimizerMap
+        >>> optimizer = MultiOptimizer(OptimizerMap(Adam(1e-3), {".*embedding.*": SGD(0.1)}))  # compile(optimizer, …)
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class Muon(Optimizer):
     Sources: Jordan, https://kellerjordan.github.io/posts/muon/; Liu et al., https://arxiv.org/abs/2502.16982
 
     Example:
-        >>> model.compile(kerata.optimizers.Muon(1e-3, exclude_layers=["output"]), "mse")
+        >>> optimizer = kerata.optimizers.Muon(1e-3, exclude_layers=["output"])  # compile(optimizer, …)
     """
 
     def __init__(

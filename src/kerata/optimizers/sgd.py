@@ -23,7 +23,7 @@ class SGD(Optimizer):
     `v = momentum * v - lr * g; w = w + v`
 
     Example:
-        >>> model.compile(kerata.optimizers.SGD(0.1, momentum=0.9), "mse")
+        >>> optimizer = kerata.optimizers.SGD(0.1, momentum=0.9)  # compile(optimizer, …)
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Lion(Optimizer):
     Source: Chen et al., Symbolic discovery of optimization algorithms, https://arxiv.org/abs/2302.06675
 
     Example:
-        >>> model.compile(kerata.optimizers.Lion(1e-4, weight_decay=0.1), "mse")
+        >>> optimizer = kerata.optimizers.Lion(1e-4, weight_decay=0.1)  # compile(optimizer, …)
     """
 
     def __init__(

@@ -31,7 +31,8 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
     The file is written beside its place and then moved there, so a broken write never costs the old one.
 
     Example:
-        >>> kerata.saving.save_model(model, "digits.keras")
+        >>> model = kerata.Sequential([kerata.layers.Input((3,)), kerata.layers.Dense(1)])
+        >>> kerata.saving.save_model(model, "small.keras")
     """
     path = Path(os.fspath(filepath)).expanduser()
     if zipped is False:

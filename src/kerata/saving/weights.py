@@ -136,7 +136,8 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
         overwrite: whether a file there may be replaced.
 
     Example:
-        >>> kerata.saving.save_weights(model, "digits.weights.h5")
+        >>> model = kerata.Sequential([kerata.layers.Input((3,)), kerata.layers.Dense(1)])
+        >>> kerata.saving.save_weights(model, "small.weights.h5")
     """
     if kwargs:
         raise errors.InvalidType("unknown arguments.", where="save_weights", got=sorted(kwargs))
@@ -167,7 +168,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         CorruptFile: when the file is missing, cut, damaged or foreign.
 
     Example:
-        >>> kerata.saving.load_weights(model, "digits.weights.h5")
+        >>> model = kerata.Sequential([kerata.layers.Input((3,)), kerata.layers.Dense(1)])
+        >>> model.save_weights("small.weights.h5")
+        >>> kerata.saving.load_weights(model, "small.weights.h5")
     """
     by_name = bool(kwargs.pop("by_name", False))
     if kwargs:

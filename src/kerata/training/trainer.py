@@ -82,6 +82,7 @@ class Trainer:
             auto_scale_loss: scale the loss with the "mixed_float16" policy.
 
         Example:
+            >>> model = kerata.Sequential([kerata.layers.Dense(10, activation="softmax")])
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
         self.optimizer = optimizers.get(optimizer)
@@ -468,7 +469,9 @@ class Trainer:
         """Return the loss and the metrics on data: a list (one number without metrics), or a dict by names.
 
         Example:
-            >>> loss, accuracy = model.evaluate(x_test, y_test)
+            >>> model = kerata.Sequential([kerata.layers.Dense(1)])
+            >>> model.compile("sgd", "mse", metrics=["mae"])
+            >>> loss, mae = model.evaluate(numpy.ones((8, 2)), numpy.ones((8, 1)), verbose=0)
         """
         from kerata import callbacks as callbacks_module
 
@@ -502,7 +505,9 @@ class Trainer:
         """Return the outputs for all of `x` as NumPy arrays.
 
         Example:
-            >>> probabilities = model.predict(x_test)  # (rows, classes)
+            >>> model = kerata.Sequential([kerata.layers.Dense(10, activation="softmax")])
+            >>> model.predict(numpy.ones((100, 4)), verbose=0).shape
+            (100, 10)
         """
         from kerata import callbacks as callbacks_module
 

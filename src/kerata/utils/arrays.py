@@ -63,7 +63,7 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> Any:
         order: of the norm, as in `numpy.linalg.norm`.
 
     Example:
-        >>> kerata.utils.normalize(np.array([[3.0, 4.0]]))
+        >>> kerata.utils.normalize(numpy.array([[3.0, 4.0]]))
         array([[0.6, 0.8]])
     """
     if not isinstance(x, np.ndarray):

@@ -175,6 +175,9 @@ def record(op: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
             named[name] = value
     if any_symbolic((), settings):
         return OpCall(op).symbolic_call(*args, **kwargs)
+    for name, parameter in signature.parameters.items():  # files tell the defaults too
+        if name not in called_with and parameter.default is not parameter.empty:
+            settings.setdefault(name, parameter.default)
     return OpCall(op, settings).symbolic_call(*positional, **named)
 
 

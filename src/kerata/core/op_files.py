@@ -12,6 +12,7 @@ import importlib
 import inspect
 from typing import Any
 
+from kerata import config as settings
 from kerata import errors
 from kerata.core.op import CALLED_WITH, OpCall, is_op
 from kerata.core.registry import deserialize_keras_object
@@ -53,10 +54,11 @@ def described(call: OpCall) -> dict[str, Any]:
     """Return an op of a graph as data, in Keras's layout; its calls are written by the model."""
     name = call.op.__name__
     title = _ODD_NAMES.get(name) or "".join(part.capitalize() for part in name.split("_"))
-    return {
-        "module": f"keras.src.ops.{_MODULE_OF.get(name, 'numpy')}", "class_name": title, "config": call.get_config(),
-        "registered_name": title,
-    }  # fmt: skip
+    config = call.get_config()
+    if "data_format" in config:  # Keras looks into its settings in its functions, not in its classes
+        config["data_format"] = settings.standardize_data_format(config["data_format"])
+    module = f"keras.src.ops.{_MODULE_OF.get(name, 'numpy')}"
+    return {"module": module, "class_name": title, "config": config, "registered_name": title}
 
 
 def restored(data: dict[str, Any]) -> OpCall | None:
@@ -74,12 +76,13 @@ def restored(data: dict[str, Any]) -> OpCall | None:
         raise errors.UnknownName("op", title, [o.__name__ for o in _ops().values()], where="deserialize")
     if not isinstance(config, dict):
         raise errors.CorruptFile("a config is a dictionary.", where=f"config of {title}", got=type(config).__name__)
-    settings = {k: deserialize_keras_object(v) for k, v in config.items() if k != "name"}
+    arguments = {k: deserialize_keras_object(v) for k, v in config.items() if k != "name"}
     accepted = inspect.signature(op).parameters
-    for key in settings:
-        if key not in accepted:
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    for key in arguments:
+        if key not in accepted and not takes_any:
             raise errors.UnknownName(f"argument of ops.{op.__name__}", key, accepted, where="deserialize")
-    return OpCall(op, settings, config.get("name"))
+    return OpCall(op, arguments, config.get("name"))
 
 
 def _key(name: str) -> str:

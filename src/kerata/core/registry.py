@@ -224,9 +224,9 @@ def _serialize_function(function: Any) -> dict[str, Any]:
     name = getattr(function, "__name__", "<lambda>")
     if name == "<lambda>":
         return {"class_name": "__lambda__", "config": {"value": "code is not kept in files"}}
-    registered = _registered_names.get(function)
     return {
-        "module": "builtins", "class_name": "function", "config": name, "registered_name": registered or "function",
+        "module": "builtins", "class_name": "function", "config": get_registered_name(function),
+        "registered_name": "function",
     }  # fmt: skip
 
 
@@ -394,8 +394,12 @@ def _known_names(module_name: str | None) -> list[str]:
 
 
 def _find_function(name: Any) -> Any:
-    if (found := get_registered_object(str(name))) is not None:
-        return found
+    """Find a function by its name, or by "package>name"."""
+    ending = f">{name}"  # some files of Keras lack the package
+    registered = next((full for full in _registered if full.endswith(ending)), name)
+    for key in (name, registered):
+        if callable(found := get_registered_object(str(key))):
+            return found
     for ours in ("kerata.activations", "kerata.losses", "kerata.metrics"):
         module = _import(ours)
         found = getattr(module, str(name), None) if name in getattr(module, "__all__", ()) else None

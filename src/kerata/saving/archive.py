@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import sysconfig
 import traceback
 import zipfile
 from collections.abc import Iterator
@@ -145,7 +146,7 @@ def _clear_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-_NOT_USERS = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(os.__file__), "<")
+_NOT_USERS = (os.path.dirname(os.path.dirname(__file__)), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<")
 
 
 def _is_users(error: Exception) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kerata import errors
 from kerata.core.rng import SeedGenerator
 from kerata.optimizers import Optimizer
@@ -44,6 +46,7 @@ def restore_state(model: Any, store: Any, skip_mismatch: bool = False) -> None:
     Nothing is changed before every array is known to fit, unless `skip_mismatch` asks for what fits.
     """
     planned, misfits, paths = [], [], set()
+    _build_optimizer(model, store)
     for path, holder in holders(model):
         paths.add(path)
         arrays = store.read(path)
@@ -52,10 +55,10 @@ def restore_state(model: Any, store: Any, skip_mismatch: bool = False) -> None:
         misfit = _compare(path, holder, arrays)
         if misfit is None:
             planned.append((holder, arrays))
-        elif skip_mismatch or isinstance(holder, Optimizer):
-            # Slots of an optimizer that never ran, or of another model, are no reason to refuse weights.
-            if skip_mismatch or len(arrays):
-                _warn(f"{store.where}: {misfit.what} was skipped; it has {misfit.expected}, the file {misfit.got}")
+        elif isinstance(holder, Optimizer) and ("0" not in arrays or not np.any(arrays["0"])):
+            continue  # it never ran: there is nothing to lose
+        elif skip_mismatch or isinstance(holder, Optimizer):  # slots of another model are no reason to refuse weights
+            _warn(f"{store.where}: {misfit.what} was skipped; it has {misfit.expected}, the file {misfit.got}")
         else:
             misfits.append(misfit)
     misfits += _unknown(store, paths)
@@ -63,6 +66,14 @@ def restore_state(model: Any, store: Any, skip_mismatch: bool = False) -> None:
         raise _refusal(model, store.where, misfits)
     for holder, arrays in planned:
         holder.load_own_variables(arrays)
+
+
+def _build_optimizer(model: Any, store: Any) -> None:
+    """Make the slots of a model that was compiled and has not been trained, where the file has values for them."""
+    optimizer = getattr(model, "optimizer", None)
+    if isinstance(optimizer, Optimizer) and not optimizer.built and model.built and model.trainable_variables:
+        if len(store.read("optimizer")) > len(optimizer.variables):
+            optimizer.build(model.trainable_variables)
 
 
 def _own(holder: Any) -> list[Any]:

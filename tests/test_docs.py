@@ -72,8 +72,11 @@ def pages(request, tmp_path_factory):
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name):
     page = BLOCK.sub("", (ROOT / name).read_text(encoding="utf-8"))
-    targets = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", page) if "://" not in link]
-    assert [t for t in targets if t and not (ROOT / name).parent.joinpath(t).exists()] == []
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", page) if "://" not in link]
+    headings = [title.lower() for title in re.findall(r"^#+ (.+)$", page, re.MULTILINE)]
+    anchors = {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in headings}
+    assert [file for file, _, _ in links if not (ROOT / name).parent.joinpath(file).exists()] == []
+    assert [anchor for file, _, anchor in links if not file and anchor not in anchors] == []
 
 
 PACKAGE = Path(kerata.__file__).parent

@@ -2,6 +2,7 @@
 
 import base64
 import builtins
+import contextlib
 import io
 import json
 import marshal
@@ -22,7 +23,7 @@ from kerata import errors, layers
 from kerata.saving import files, stores
 from kerata.saving.weights import store_state
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(1)
 X, Y = RNG.normal(size=(8, 4)).astype("float32"), RNG.normal(size=(8, 2)).astype("float32")
 
 
@@ -470,6 +471,15 @@ def test_weights_that_attack_are_refused(make, path, tmp_path):
     assert equal(values(model), before)
 
 
+def test_a_file_that_holds_itself_is_read_to_its_end(tmp_path):
+    def fill(file):
+        for i in range(8):
+            file[f"layers/dense/loop{i}"] = file["layers"]
+
+    (tmp_path / "m.weights.h5").write_bytes(h5(fill))
+    small().load_weights(tmp_path / "m.weights.h5")
+
+
 def test_pickles_in_an_archive_are_not_looked_at(path, traps):
     buffer = io.BytesIO()
     np.savez(buffer, a=np.array([{"x": 1}], dtype=object))
@@ -530,6 +540,21 @@ def test_one_flipped_bit_is_noticed(path):
     path.write_bytes(data)
     with pytest.raises(errors.CorruptFile, match="checksum"):
         kerata.models.load_model(path)
+
+
+@pytest.mark.parametrize("save", [save_h5, save_tensors])
+def test_damaged_files_load_or_are_refused(save, tmp_path):
+    model = small()
+    path = save(model, tmp_path)
+    data = path.read_bytes()
+    for _ in range(400):
+        damaged = bytearray(data)
+        at = RNG.integers(0, len(data) - 8)
+        damaged[at : at + 8] = RNG.bytes(8)
+        path.write_bytes(damaged)
+        with warnings.catch_warnings(), contextlib.suppress(errors.KerataError):
+            warnings.simplefilter("ignore")
+            model.load_weights(path)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.3, 0.9, -1])
@@ -650,6 +675,15 @@ def test_missing_and_extra_layers(save, tmp_path):
         warnings.simplefilter("ignore")
         short.load_weights(path, skip_mismatch=True)
     assert equal(values(short), values(long)[:2])
+
+
+def test_the_first_files_of_the_layout_had_another_name_for_layers(tmp_path):
+    source, target = small(), small()
+    source.save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5", "a") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+    target.load_weights(tmp_path / "m.weights.h5")
+    assert equal(values(target), values(source))
 
 
 def test_the_state_of_another_optimizer_is_no_reason_to_refuse_weights(tmp_path):

@@ -1,25 +1,67 @@
 from . import (
     activations as activations,
+)
+from . import (
     callbacks as callbacks,
+)
+from . import (
     compat as compat,
+)
+from . import (
     config as config,
+)
+from . import (
     constraints as constraints,
+)
+from . import (
     data as data,
+)
+from . import (
     datasets as datasets,
+)
+from . import (
     dtype_policies as dtype_policies,
+)
+from . import (
     engine as engine,
+)
+from . import (
     errors as errors,
+)
+from . import (
     initializers as initializers,
+)
+from . import (
     layers as layers,
+)
+from . import (
     losses as losses,
+)
+from . import (
     metrics as metrics,
+)
+from . import (
     models as models,
+)
+from . import (
     ops as ops,
+)
+from . import (
     optimizers as optimizers,
+)
+from . import (
     random as random,
+)
+from . import (
     regularizers as regularizers,
+)
+from . import (
     saving as saving,
+)
+from . import (
     tree as tree,
+)
+from . import (
     utils as utils,
 )
 from .core.dtype_policies import DTypePolicy as DTypePolicy

@@ -47,7 +47,7 @@ __all__ = [
 
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
-    """Return max(x, 0), or with its constants set: max_value where x >= max_value, x where x >= threshold,
+    """Return max(x, 0), or with its constants set: max_value where x >= max_value, x where x > threshold,
     negative_slope · (x - threshold) elsewhere.
 
     Example:
@@ -65,7 +65,7 @@ def bounded_relu(
 ) -> Array:
     """Return `relu` with its constants set."""
     below = negative_slope * (x - threshold) if negative_slope else xp.zeros_like(x)
-    y = xp.where(x > threshold if threshold == 0 else x >= threshold, x, below)
+    y = xp.where(x > threshold, x, below)
     return y if max_value is None else xp.where(x < max_value, y, xp.full_like(x, max_value))
 
 

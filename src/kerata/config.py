@@ -125,8 +125,8 @@ def using_engine(name: str) -> Any:
 
     Example:
         >>> with kerata.config.using_engine("numpy"):
-        ...     type(kerata.ops.exp(0.0)).__module__
-        'kerata.engine.numpy.values'
+        ...     kerata.config.engine()
+        'numpy'
     """
     from kerata import engine as engines
 

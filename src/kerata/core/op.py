@@ -110,14 +110,15 @@ def _roles(body: Callable[..., Any]) -> dict[str, tuple[int, str]]:
 
 
 CALLED_WITH = {
-    "average": ("x", "weights"), "clip": ("x",), "einsum": ("operands",), "fft": ("x",), "fft2": ("x",),
-    "get_item": ("x", "key"), "ifft2": ("x",), "irfft": ("x",), "isclose": ("x1", "x2", "rtol", "atol"),
-    "istft": ("x",), "meshgrid": ("x",), "pad": ("x", "constant_values"),
-    "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"),
+    "average": ("x", "weights"), "batch_normalization": ("x", "mean", "variance", "offset", "scale"), "clip": ("x",),
+    "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"), "einsum": ("operands",),
+    "fft": ("x",), "fft2": ("x",), "get_item": ("x", "key"), "ifft2": ("x",), "irfft": ("x",),
+    "isclose": ("x1", "x2", "rtol", "atol"), "istft": ("x",), "layer_normalization": ("x", "gamma", "beta"),
+    "meshgrid": ("x",), "pad": ("x", "constant_values"), "rms_normalization": ("x", "scale"),
     "select": ("condlist", "choicelist", "default"), "slice": ("inputs", "start_indices"),
     "slice_update": ("inputs", "start_indices", "updates"),
 }  # fmt: skip
-"""What a call in a graph takes, where that is not just the op's tensors: files of Keras divide the arguments so."""
+"""What a call in a graph takes, in order, where that is not just the op's tensors: files of Keras divide it so."""
 
 
 class OpCall(Operation):
@@ -128,9 +129,11 @@ class OpCall(Operation):
         self.op, self.settings = op, settings or {}
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        leading = [self.settings[name] for name in _before_any_number(self.op) if name in self.settings]
-        rest = {k: v for k, v in self.settings.items() if k not in _before_any_number(self.op)}
-        return self.op(*leading, *args, **rest, **kwargs)
+        if (before := _before_any_number(self.op)) is not None:
+            leading = [self.settings[name] for name in before if name in self.settings]
+            rest = {name: value for name, value in self.settings.items() if name not in before}
+            return self.op(*leading, *args, **rest, **kwargs)
+        return self.op(**dict(zip(_called_with(self.op), args)), **self.settings, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the op's settings by name."""
@@ -147,38 +150,39 @@ def registry_of() -> Any:
     return registry
 
 
+def _called_with(op: Callable[..., Any]) -> tuple[str, ...]:
+    return CALLED_WITH.get(op.__name__) or tuple(op.roles)  # type: ignore[attr-defined]
+
+
 @functools.cache
-def _before_any_number(op: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the parameters before `*args`; none where the op has no such thing."""
+def _before_any_number(op: Callable[..., Any]) -> tuple[str, ...] | None:
+    """Return the parameters before `*args`; None where the op has no such thing."""
     parameters = inspect.signature(op).parameters
-    end = next((i for i, p in enumerate(parameters.values()) if p.kind is p.VAR_POSITIONAL), 0)
-    return tuple(parameters)[:end]
+    at = next((i for i, p in enumerate(parameters.values()) if p.kind is p.VAR_POSITIONAL), None)
+    return None if at is None else tuple(parameters)[:at]
 
 
 def record(op: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """Note a call of `op` on symbolic tensors: tensors are the call's, the rest is the operation's."""
     signature = inspect.signature(op)
     bound = signature.bind(*args, **kwargs)
-    called_with = CALLED_WITH.get(op.__name__) or tuple(op.roles)  # type: ignore[attr-defined]
-    settings, positional, named = {}, [], {}
+    bound.apply_defaults()  # files tell the defaults too
+    further: dict[str, Any] = {}  # for an op that takes any keywords
+    called, settings = {}, {}
     for name, value in bound.arguments.items():
-        kind = signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:
-            named |= value
-        elif name not in called_with:
-            settings[name] = value
-        elif kind is inspect.Parameter.VAR_POSITIONAL:
-            positional += value
-        elif list(signature.parameters).index(name) == len(positional):
-            positional.append(value)
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            further = value
         else:
-            named[name] = value
+            (called if name in _called_with(op) else settings)[name] = value
+    any_number = _before_any_number(op) is not None
     if any_symbolic((), settings):
-        return OpCall(op).symbolic_call(*args, **kwargs)
-    for name, parameter in signature.parameters.items():  # files tell the defaults too
-        if name not in called_with and parameter.default is not parameter.empty:
-            settings.setdefault(name, parameter.default)
-    return OpCall(op, settings).symbolic_call(*positional, **named)
+        if any_number:
+            return OpCall(op).symbolic_call(*args, **kwargs)
+        return OpCall(op).symbolic_call(**called, **settings, **further)
+    positional = list(*called.values()) if any_number else [called[name] for name in _called_with(op)]
+    while positional and positional[-1] is None and op.__name__ not in CALLED_WITH:
+        positional.pop()
+    return OpCall(op, settings).symbolic_call(*positional, **further)
 
 
 @overload

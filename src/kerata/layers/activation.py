@@ -21,7 +21,7 @@ def _not_negative(layer: Layer, name: str, value: Any) -> None:
 
 
 class ReLU(Layer):
-    """y = max_value where x >= max_value, x where x >= threshold, negative_slope (x - threshold) elsewhere.
+    """y = max_value where x >= max_value, x where x > threshold, negative_slope (x - threshold) elsewhere.
 
     Example:
         >>> kerata.layers.ReLU(max_value=6.0)(numpy.array([-1.0, 3.0, 9.0])).tolist()

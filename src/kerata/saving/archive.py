@@ -6,8 +6,6 @@ import contextlib
 import datetime
 import json
 import os
-import sysconfig
-import traceback
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 from kerata import errors
 from kerata.core import registry
-from kerata.saving.files import atomic_write, existing, open_archive, open_member, read_member
+from kerata.saving.files import atomic_write, clear_errors, existing, open_archive, open_member, read_member
 from kerata.saving.stores import HDF5Store
 from kerata.saving.weights import need_built, restore_state, store_state
 
@@ -111,7 +109,7 @@ def load_model(
         raise errors.Unsupported(
             "this is a folder, and a model is one file.", where=str(path), hint="TensorFlow's SavedModel is not read"
         )
-    with registry.CustomObjectScope(custom_objects), registry.ObjectSharing(), _clear_errors(path):
+    with registry.CustomObjectScope(custom_objects), registry.ObjectSharing(), clear_errors(path):
         if path.name.endswith((".h5", ".hdf5")):
             from kerata.saving.legacy import load_legacy
 
@@ -129,30 +127,6 @@ def load_model(
         with weights_of(path) as store:
             restore_state(model, store)
     return model
-
-
-@contextlib.contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Say of which file an error comes; what the user's own classes raise passes as it is."""
-    try:
-        yield
-    except errors.KerataError:
-        raise
-    except Exception as error:
-        if _is_users(error):
-            raise
-        raise errors.CorruptFile(
-            "no model can be made from the file.", where=str(path), got=f"{type(error).__name__}: {error}"[:500]
-        ) from error
-
-
-_NOT_USERS = (os.path.dirname(os.path.dirname(__file__)), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<")
-
-
-def _is_users(error: Exception) -> bool:
-    """Return whether `error` comes through code of the user's, such as a custom layer."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(not frame.f_code.co_filename.startswith(_NOT_USERS) for frame, _ in frames)
 
 
 def _json(archive: zipfile.ZipFile, name: str) -> Any:

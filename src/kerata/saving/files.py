@@ -8,6 +8,8 @@ import os
 import secrets
 import stat
 import struct
+import sysconfig
+import traceback
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from typing import IO, Any
 
 from kerata import errors
 
-__all__ = ["atomic_write", "existing", "open_archive", "open_member", "read_member"]
+__all__ = ["atomic_write", "clear_errors", "existing", "open_archive", "open_member", "read_member"]
 
 LARGEST_JSON = 256 << 20
 LARGEST_RATIO = 200  # what claims more than this many times its bytes, and is not small, is a bomb
@@ -85,6 +87,32 @@ def existing(path: Any, what: str) -> Path:
     near = sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
     hint = f"the folder holds {', '.join(near)}" if near else None
     raise errors.CorruptFile(f"there is no such {what}.", where=str(path), hint=hint)
+
+
+@contextlib.contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Say of which file an error comes; what the user's own classes raise passes as it is."""
+    try:
+        yield
+    except errors.KerataError:
+        raise
+    except Exception as error:
+        if _is_users(error):
+            raise
+        raise errors.CorruptFile(
+            "the file cannot be read: it is damaged, or of another kind.", where=str(path), got=f"{type(error).__name__}: {error}"[:500]
+        ) from error
+
+
+_NOT_USERS = (
+    os.path.dirname(os.path.dirname(__file__)), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<frozen"
+)  # fmt: skip
+
+
+def _is_users(error: Exception) -> bool:
+    """Return whether `error` comes through code of the user's, such as a custom layer."""
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not all(name.startswith(_NOT_USERS) or name.endswith((".pyx", ".pxd", ".pxi")) for name in files)
 
 
 @contextlib.contextmanager

@@ -104,6 +104,9 @@ class Arrays(Mapping):
         """Return an array's shape, without reading it."""
         raise NotImplementedError
 
+    def __contains__(self, key: object) -> bool:
+        return any(key == name for name in self)
+
 
 class HDF5Store:
     """Arrays in an HDF5 file.
@@ -146,12 +149,15 @@ class HDF5Store:
 
     def read(self, path: str) -> Arrays:
         """Return the arrays of one holder."""
+        if _OLD_LAYERS in self.file:
+            path = path.replace("layers", _OLD_LAYERS)
         group = self.group(f"{path}/vars" if path else "vars")
         return HDF5Arrays({} if group is None else group, f"{self.where}: {path}")
 
     def paths(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the path of each holder that the file has arrays for, with their names."""
-        yield from _holders_in(self.file, "", 0)
+        for path, names in _holders_in(self.file, "", set()):
+            yield path.replace(_OLD_LAYERS, "layers"), names
 
     def group(self, path: str, within: Any = None) -> Any:
         """Return the group at `path`, or None; links to anywhere else are refused."""
@@ -167,17 +173,24 @@ class HDF5Store:
         return group
 
 
-def _holders_in(group: Any, path: str, depth: int) -> Iterator[tuple[str, list[str]]]:
+_OLD_LAYERS = "_layer_checkpoint_dependencies"  # what the first files of this layout call "layers"
+
+
+def _holders_in(group: Any, path: str, seen: set[int]) -> Iterator[tuple[str, list[str]]]:
     import h5py
 
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:  # a group may be a member of itself
+        return
+    seen.add(address)
     for name in group:
-        if depth > 64 or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue  # what is refused when it is read
         inner = group[name]
         if name == "vars" and isinstance(inner, h5py.Group):
             yield path, list(inner)
         elif isinstance(inner, h5py.Group):
-            yield from _holders_in(inner, f"{path}/{name}" if path else name, depth + 1)
+            yield from _holders_in(inner, f"{path}/{name}" if path else name, seen)
 
 
 def _is_inside(group: Any, name: str, where: str) -> bool:
@@ -216,13 +229,13 @@ class HDF5Arrays(Arrays):
     def _dataset(self, key: str) -> Any:
         import h5py
 
-        if not _is_inside(self._group, key, self._where):
+        if key not in self or not _is_inside(self._group, key, self._where):
             raise errors.CorruptFile("the file lacks an array.", where=self._where, expected=key, got=list(self._group))
         dataset = self._group[key]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.dtype.kind not in "biufcV":
             got = getattr(dataset, "dtype", None) or type(dataset).__name__
             raise errors.CorruptFile("this is no array of numbers.", where=f"{self._where}/{key}", got=got)
-        if dataset.dtype.kind == "V" and dataset.dtype.fields is not None:
+        if dataset.dtype.kind == "V" and str(dataset.attrs.get("dtype")) not in _EXTENDED:
             raise errors.CorruptFile("this is no array of numbers.", where=f"{self._where}/{key}", got=dataset.dtype)
         if dataset.is_virtual or dataset.external:
             raise errors.CorruptFile("an array lies outside the file, which is refused.", where=self._where, got=key)

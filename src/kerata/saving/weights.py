@@ -13,7 +13,7 @@ import numpy as np
 from kerata import errors
 from kerata.core.rng import SeedGenerator
 from kerata.optimizers import Optimizer
-from kerata.saving.files import atomic_write, existing
+from kerata.saving.files import atomic_write, clear_errors, existing
 from kerata.saving.stores import Arrays, HDF5Store, SafetensorsStore, holders
 
 __all__ = ["load_weights", "need_built", "restore_state", "save_weights", "store_state"]
@@ -187,6 +187,11 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     if kwargs:
         raise errors.InvalidType("unknown arguments.", where="load_weights", got=sorted(kwargs))
     path = existing(filepath, "file")
+    with clear_errors(path):
+        _load_weights(model, path, skip_mismatch, by_name)
+
+
+def _load_weights(model: Any, path: Path, skip_mismatch: bool, by_name: bool) -> None:
     if path.name.endswith(".keras"):
         from kerata.saving.archive import weights_of
 

@@ -223,12 +223,14 @@ def test_set_weights_checks_shapes():
 
 
 def test_masks_pass_through_and_reach_the_loss():
-    model = kerata.Sequential([
-        kerata.Input((4,), dtype="int32"),
-        layers.Embedding(10, 3, mask_zero=True),
-        layers.Dropout(0.1),
-        layers.Dense(1),
-    ])
+    model = kerata.Sequential(
+        [
+            kerata.Input((4,), dtype="int32"),
+            layers.Embedding(10, 3, mask_zero=True),
+            layers.Dropout(0.1),
+            layers.Dense(1),
+        ]
+    )
     model.compile("sgd", "mse")
     x = np.array([[1, 2, 0, 0], [3, 0, 0, 0]])
     y = np.zeros((2, 4, 1), "float32")

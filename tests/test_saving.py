@@ -28,8 +28,8 @@ X, Y = RNG.normal(size=(8, 4)).astype("float32"), RNG.normal(size=(8, 2)).astype
 
 
 def small(units=3, last=2, compile=True):
-    stack = [kerata.Input((4,)), layers.Dense(units, name="first"), layers.Dropout(0.5), layers.Dense(last, name="last")]
-    model = kerata.Sequential(stack, name="small")
+    first, final = layers.Dense(units, name="first"), layers.Dense(last, name="last")
+    model = kerata.Sequential([kerata.Input((4,)), first, layers.Dropout(0.5), final], name="small")
     if compile:
         model.compile("adam", "mse")
     return model
@@ -309,7 +309,8 @@ def layer_of(data):
 
 
 def named(module, name, config=None, **more):
-    return {"module": module, "class_name": name, "config": {} if config is None else config, "registered_name": None, **more}
+    config = {} if config is None else config
+    return {"module": module, "class_name": name, "config": config, "registered_name": None, **more}
 
 
 BYTECODE = base64.b64encode(marshal.dumps((lambda x: __import__("os").system("true")).__code__)).decode()
@@ -418,10 +419,18 @@ def replaced(make):
     return h5(fill)
 
 
-def linked_group(link):
+def array(*args, **kwargs):
+    return replaced(lambda group: group.create_dataset("0", *args, **kwargs))
+
+
+def link(group, target):
+    group["0"] = target
+
+
+def linked_group(target):
     def fill(file):
         del file["layers/dense"]
-        file["layers/dense"] = link
+        file["layers/dense"] = target
 
     return h5(fill)
 
@@ -432,31 +441,32 @@ def virtual(group):
     group.create_virtual_dataset("0", layout)
 
 
+LINKS, OUTSIDE = "links to somewhere else", "outside the file"
+NO_NUMBERS, NO_FILE = "no array of numbers", "no whole HDF5"
+
 EVIL_WEIGHTS = {
-    "an external link to an array": lambda: replaced(lambda g: g.__setitem__("0", h5py.ExternalLink("/tmp/x.h5", "/x"))),
-    "a soft link to an array": lambda: replaced(lambda g: g.__setitem__("0", h5py.SoftLink("/layers/dense_1/vars/0"))),
-    "an external link to a layer": lambda: linked_group(h5py.ExternalLink("/tmp/x.h5", "/x")),
-    "a soft link to a layer": lambda: linked_group(h5py.SoftLink("/layers/dense_1")),
-    "an array in another file": lambda: replaced(
-        lambda g: g.create_dataset("0", (4, 3), "float32", external=[("/etc/passwd", 0, 48)])
+    "an external link to an array": (LINKS, lambda: replaced(lambda g: link(g, h5py.ExternalLink("/tmp/x.h5", "/x")))),
+    "a soft link to an array": (LINKS, lambda: replaced(lambda g: link(g, h5py.SoftLink("/layers/dense_1/vars/0")))),
+    "an external link to a layer": (LINKS, lambda: linked_group(h5py.ExternalLink("/tmp/x.h5", "/x"))),
+    "a soft link to a layer": (LINKS, lambda: linked_group(h5py.SoftLink("/layers/dense_1"))),
+    "an array in another file": (OUTSIDE, lambda: array((4, 3), "float32", external=[("/etc/passwd", 0, 48)])),
+    "a virtual array": (OUTSIDE, lambda: replaced(virtual)),
+    "an array of objects": (NO_NUMBERS, lambda: array(data=["a"] * 12, dtype=h5py.string_dtype())),
+    "an array of references": (NO_NUMBERS, lambda: array((4, 3), h5py.ref_dtype)),
+    "an array of records": (NO_NUMBERS, lambda: array((4, 3), [("a", "f4"), ("b", "f4")])),
+    "an empty array": (NO_NUMBERS, lambda: array(data=h5py.Empty("f4"))),
+    "a group instead of an array": (NO_NUMBERS, lambda: replaced(lambda g: g.create_group("0"))),
+    "an absurd array": (
+        "absurd size", lambda: array((1 << 22, 1 << 22), "float32", chunks=(1024, 1024), compression="gzip"),
     ),
-    "a virtual array": lambda: replaced(virtual),
-    "an array of objects": lambda: replaced(lambda g: g.create_dataset("0", data=["a"] * 12, dtype=h5py.string_dtype())),
-    "an array of references": lambda: replaced(lambda g: g.create_dataset("0", (4, 3), h5py.ref_dtype)),
-    "an array of records": lambda: replaced(lambda g: g.create_dataset("0", (4, 3), [("a", "f4"), ("b", "f4")])),
-    "an empty array": lambda: replaced(lambda g: g.create_dataset("0", data=h5py.Empty("f4"))),
-    "a group instead of an array": lambda: replaced(lambda g: g.create_group("0")),
-    "an absurd array": lambda: replaced(
-        lambda g: g.create_dataset("0", (1 << 22, 1 << 22), "float32", chunks=(1024, 1024), compression="gzip")
-    ),
-    "no HDF5": lambda: b"no HDF5 at all",
-    "a cut file": lambda: h5(lambda file: None)[:3000],
-    "nothing": lambda: b"",
-}
+    "no HDF5": (NO_FILE, lambda: b"no HDF5 at all"),
+    "a cut file": (NO_FILE, lambda: h5(lambda file: None)[:3000]),
+    "nothing": (NO_FILE, lambda: b""),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("make", EVIL_WEIGHTS.values(), ids=EVIL_WEIGHTS)
-def test_weights_that_attack_are_refused(make, path, tmp_path):
+@pytest.mark.parametrize(("message", "make"), EVIL_WEIGHTS.values(), ids=EVIL_WEIGHTS)
+def test_weights_that_attack_are_refused(message, make, path, tmp_path):
     data = make()
     model = small()
     before = values(model)
@@ -466,7 +476,7 @@ def test_weights_that_attack_are_refused(make, path, tmp_path):
         lambda: model.load_weights(path),
         lambda: model.load_weights(tmp_path / "m.weights.h5"),
     ):
-        with pytest.raises(errors.CorruptFile):
+        with pytest.raises(errors.CorruptFile, match=message):
             load()
     assert equal(values(model), before)
 
@@ -592,7 +602,8 @@ HEADERS = {
     "offsets outside": struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}     '[:60],
     "a shape that does not fit": struct.pack("<Q", 64)
     + b'{"a":{"dtype":"F32","shape":[99999999],"data_offsets":[0,4]}}   '[:64] + bytes(4),
-    "an unknown dtype": struct.pack("<Q", 56) + b'{"a":{"dtype":"OBJ","shape":[1],"data_offsets":[0,4]}}  '[:56] + bytes(4),
+    "an unknown dtype": struct.pack("<Q", 56)
+    + b'{"a":{"dtype":"OBJ","shape":[1],"data_offsets":[0,4]}}  '[:56] + bytes(4),
 }  # fmt: skip
 
 
@@ -740,7 +751,8 @@ def test_old_weights_by_place_and_by_name(split, tmp_path):
     old_file(path, source, split=split)
     target.load_weights(path)
     assert equal(values(target), values(source))
-    other = kerata.Sequential([kerata.Input((4,)), layers.Dense(3, name="x"), layers.Dense(3), layers.Dense(2, name="last")])
+    stack = [layers.Dense(3, name="x"), layers.Dense(3), layers.Dense(2, name="last")]
+    other = kerata.Sequential([kerata.Input((4,)), *stack])
     before = values(other)
     with pytest.raises(errors.InvalidArgument, match=r"3 layers with weights(.|\n)*'first', 'last'"):
         other.load_weights(path)
@@ -762,7 +774,7 @@ def test_old_weights_of_a_wrong_shape(tmp_path):
 
 def test_a_whole_model_of_keras_2(tmp_path):
     initializer = {"class_name": "GlorotUniform", "config": {"seed": None}}
-    dense = {"trainable": True, "dtype": "float32", "activation": "relu", "use_bias": True, "kernel_initializer": initializer}
+    dense = {"dtype": "float32", "activation": "relu", "use_bias": True, "kernel_initializer": initializer}
     config = {"class_name": "Sequential", "config": {"name": "old", "layers": [
         {"class_name": "InputLayer", "config": {
             "batch_input_shape": [None, 4], "dtype": "float32", "sparse": False, "ragged": False, "name": "input_1"}},

@@ -21,12 +21,14 @@ def data(rows=50, features=6, classes=3, seed=0):
 
 def network(features=6, classes=3, seed=1, dropout=0.0):
     kerata.utils.set_random_seed(seed)
-    return kerata.Sequential([
-        layers.Input((features,)),
-        layers.Dense(8, activation="tanh"),
-        layers.Dropout(dropout),
-        layers.Dense(classes, activation="softmax"),
-    ])
+    return kerata.Sequential(
+        [
+            layers.Input((features,)),
+            layers.Dense(8, activation="tanh"),
+            layers.Dropout(dropout),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
 
 
 def compiled(optimizer="sgd", **kwargs):
@@ -287,11 +289,13 @@ def test_losses_from_layers_and_regularizers_join():
             return x
 
     x = np.ones((4, 2), "float32")
-    model = kerata.Sequential([
-        layers.Input((2,)),
-        Penalty(),
-        layers.Dense(1, kernel_initializer="ones", kernel_regularizer=kerata.regularizers.L2(0.5), use_bias=False),
-    ])
+    model = kerata.Sequential(
+        [
+            layers.Input((2,)),
+            Penalty(),
+            layers.Dense(1, kernel_initializer="ones", kernel_regularizer=kerata.regularizers.L2(0.5), use_bias=False),
+        ]
+    )
     model.compile("sgd", "mse")
     assert model.evaluate(x, np.full((4, 1), 2.0), verbose=0) == pytest.approx(0.1 + 0.5 * 2)
 
@@ -317,12 +321,14 @@ def test_mixed_precision_learns(policy):
     x, y = data(200)
     y = (x[:, 0] > 0).astype("int32")
     kerata.utils.set_random_seed(0)
-    model = kerata.Sequential([
-        layers.Input((6,)),
-        layers.Dense(16, activation="relu", dtype=policy),
-        layers.Dense(2, dtype=policy),
-        layers.Activation("softmax", dtype="float32"),
-    ])
+    model = kerata.Sequential(
+        [
+            layers.Input((6,)),
+            layers.Dense(16, activation="relu", dtype=policy),
+            layers.Dense(2, dtype=policy),
+            layers.Activation("softmax", dtype="float32"),
+        ]
+    )
     model.dtype_policy = policy
     model.compile(kerata.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=15, verbose=0)

@@ -10,25 +10,29 @@ STEPS, ROWS = 20, 16
 
 
 def dense(k):
-    return k.Sequential([
-        k.Input((20,)),
-        k.layers.Dense(32, activation="relu"),
-        k.layers.Dense(16, activation="tanh", kernel_regularizer="l2"),
-        k.layers.Dense(5, activation="softmax"),
-    ])
+    return k.Sequential(
+        [
+            k.Input((20,)),
+            k.layers.Dense(32, activation="relu"),
+            k.layers.Dense(16, activation="tanh", kernel_regularizer="l2"),
+            k.layers.Dense(5, activation="softmax"),
+        ]
+    )
 
 
 def convolutional(k):
-    return k.Sequential([
-        k.Input((12, 12, 2)),
-        k.layers.Conv2D(8, 3, activation="relu"),
-        k.layers.MaxPooling2D(2),
-        k.layers.Conv2D(12, 3, padding="same", activation="relu"),
-        k.layers.BatchNormalization(),
-        k.layers.AveragePooling2D(2, padding="same"),
-        k.layers.Flatten(),
-        k.layers.Dense(5, activation="softmax"),
-    ])
+    return k.Sequential(
+        [
+            k.Input((12, 12, 2)),
+            k.layers.Conv2D(8, 3, activation="relu"),
+            k.layers.MaxPooling2D(2),
+            k.layers.Conv2D(12, 3, padding="same", activation="relu"),
+            k.layers.BatchNormalization(),
+            k.layers.AveragePooling2D(2, padding="same"),
+            k.layers.Flatten(),
+            k.layers.Dense(5, activation="softmax"),
+        ]
+    )
 
 
 def functional(k):
@@ -97,16 +101,18 @@ def test_weights_of_classes_and_samples():
 
 
 def seed_network(k):
-    return k.Sequential([
-        k.Input((28, 28, 1)),
-        k.layers.Conv2D(32, 3, activation="relu"),
-        k.layers.MaxPooling2D(2),
-        k.layers.Conv2D(64, 3, activation="relu"),
-        k.layers.MaxPooling2D(2),
-        k.layers.Flatten(),
-        k.layers.Dense(128, activation="relu"),
-        k.layers.Dense(10, activation="softmax"),
-    ])
+    return k.Sequential(
+        [
+            k.Input((28, 28, 1)),
+            k.layers.Conv2D(32, 3, activation="relu"),
+            k.layers.MaxPooling2D(2),
+            k.layers.Conv2D(64, 3, activation="relu"),
+            k.layers.MaxPooling2D(2),
+            k.layers.Flatten(),
+            k.layers.Dense(128, activation="relu"),
+            k.layers.Dense(10, activation="softmax"),
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])

@@ -23,7 +23,9 @@ from kerata.core import dtypes, scopes
 from kerata.core.symbolic import KerasTensor, Operation, any_symbolic
 from kerata.core.variable import Variable
 
-__all__ = ["CALLED_WITH", "OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "meet", "op"]
+__all__ = [
+    "CALLED_WITH", "OPS", "Array", "Arrays", "FloatArray", "FloatOperand", "OpCall", "Operand", "convert", "meet", "op",
+]  # fmt: skip
 
 Array: TypeAlias = Annotated[Any, "Array"]
 FloatArray: TypeAlias = Annotated[Any, "FloatArray"]

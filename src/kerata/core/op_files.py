@@ -2,7 +2,7 @@
 
 Keras writes an op of a functional model as an object of a class ("Mean" of keras.src.ops.numpy): what the class's
 constructor takes is the config, what its `call` takes comes with the node. For nearly all ops the tensors come with
-the node and the rest is the config; the others stand in `CALLED_WITH`.
+the node and the rest is the config; the others stand in `op.CALLED_WITH`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from kerata import config as settings
 from kerata import errors
-from kerata.core.op import CALLED_WITH, OpCall, is_op
+from kerata.core.op import OpCall, is_op
 from kerata.core.registry import deserialize_keras_object
 
 __all__ = ["described", "restored"]

@@ -350,6 +350,8 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
 
 def _find_class(config: dict[str, Any]) -> Any:
     name, module, registered = config["class_name"], config.get("module"), config.get("registered_name")
+    if not all(isinstance(x, (str, types.NoneType)) for x in (module, registered)):
+        raise errors.CorruptFile("names of modules and classes are text.", where=f"config of {name}", got=module)
     for key in (registered, name):
         if key and (found := get_registered_object(key)) is not None:
             if not (inspect.isclass(found) and hasattr(found, "from_config")):
@@ -390,7 +392,8 @@ def _search_everywhere(name: str) -> Any:
 
 
 def _known_names(module_name: str | None) -> list[str]:
-    return list(getattr(_import(module_name), "__all__", ())) if module_name else []
+    names = getattr(_import(module_name), "__all__", ()) if module_name else ()
+    return [name for name in names if _member(str(module_name), name) is not None]
 
 
 def _find_function(name: Any) -> Any:

@@ -100,8 +100,9 @@ def clear_errors(path: Path) -> Iterator[None]:
         if _is_users(error):
             raise
         raise errors.CorruptFile(
-            "the file cannot be read: it is damaged, or of another kind.", where=str(path), got=f"{type(error).__name__}: {error}"[:500]
-        ) from error
+            "the file cannot be read: it is damaged, or of another kind.", where=str(path),
+            got=f"{type(error).__name__}: {error}"[:500],
+        ) from error  # fmt: skip
 
 
 _NOT_USERS = (

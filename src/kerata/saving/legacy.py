@@ -126,4 +126,5 @@ def _json(store: HDF5Store, attribute: str) -> Any:
     try:
         return json.loads(_text(text))
     except (ValueError, RecursionError) as error:
-        raise errors.CorruptFile("a part of the file is no JSON.", where=f"{store.where}: {attribute}", got=error) from None
+        where = f"{store.where}: {attribute}"
+        raise errors.CorruptFile("a part of the file is no JSON.", where=where, got=error) from None

@@ -71,9 +71,10 @@ def restore_state(model: Any, store: Any, skip_mismatch: bool = False) -> None:
 def _build_optimizer(model: Any, store: Any) -> None:
     """Make the slots of a model that was compiled and has not been trained, where the file has values for them."""
     optimizer = getattr(model, "optimizer", None)
-    if isinstance(optimizer, Optimizer) and not optimizer.built and model.built and model.trainable_variables:
-        if len(store.read("optimizer")) > len(optimizer.variables):
-            optimizer.build(model.trainable_variables)
+    if not isinstance(optimizer, Optimizer) or optimizer.built or not (model.built and model.trainable_variables):
+        return
+    if len(store.read("optimizer")) > len(optimizer.variables):
+        optimizer.build(model.trainable_variables)
 
 
 def _own(holder: Any) -> list[Any]:

@@ -94,7 +94,9 @@ CASES = [
     ("fixed, with a name", lambda: Fixed(name="f"), {"name": "f"}),
     ("inherited constructor", lambda: NoConstructor(3), OWN),
     ("no constructor", lambda: Bare(), {}),
-    ("by position only, and the rest", lambda: Several(1, 2, 3, 4), {"first": 1, "second": 2, "rest": (3, 4), "flag": False}),
+    (
+        "by position only, and the rest", lambda: Several(1, 2, 3, 4),
+        {"first": 1, "second": 2, "rest": (3, 4), "flag": False}),
     ("no rest", lambda: Several(1, 2, flag=True), {"first": 1, "second": 2, "flag": True}),
     ("a method of the name", lambda: Method(2), {"apply": 2}),
     ("a property of the name", lambda: Property(2), {"rate": 2}),

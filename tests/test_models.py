@@ -76,6 +76,8 @@ def test_functional_computes_what_its_graph_says():
     np.testing.assert_allclose(outputs["first"], expected, rtol=1e-4, atol=1e-5)
     # The shared layer and the nested model count once.
     assert len(model.trainable_variables) == 6
+    assert model.input_shape == [(None, 4), (None, 4)]
+    assert model.output_shape == {"first": (None, 3), "second": (None, 1)}
     by_name = model({"left": x, "right": y})
     np.testing.assert_array_equal(by_name["second"], outputs["second"])
 

@@ -119,9 +119,9 @@ def seed_network(k):
 def test_the_digit_reader_on_real_digits(name):
     """Twenty steps of the full network, Winograd and all.
 
-    The first steps of RMSprop and Adam divide by nearly nothing, and this network is chaotic then: Keras ends up to 1e-3
-    away from itself when its first weights are changed in their last bit. So the bar is 1e-5, or ten times what such a
-    change does where that is more; the small networks above are held to 1e-5 throughout.
+    The first steps of RMSprop and Adam divide by nearly nothing, and this network is chaotic then: Keras ends up to
+    1e-3 away from itself when its first weights are changed in their last bit. So the bar is 1e-5, or ten times what
+    such a change does where that is more; the small networks above are held to 1e-5 throughout.
     """
     (x, y), _ = kerata.datasets.mnist.load_data()
     x, y = x[: STEPS * 64, ..., None].astype("float32") / 255, y[: STEPS * 64]

@@ -86,7 +86,8 @@ def test_random_initializers(name, arguments):
 
 
 FIXED = [
-    ("Zeros", {}, (2, 3)), ("Ones", {}, (2, 3)), ("Constant", {"value": 2.5}, (2, 3)), ("Identity", {"gain": 2.0}, (3, 4)),
+    ("Zeros", {}, (2, 3)), ("Ones", {}, (2, 3)), ("Constant", {"value": 2.5}, (2, 3)),
+    ("Identity", {"gain": 2.0}, (3, 4)),
     ("STFT", {"side": "real"}, (16, 1, 9)), ("STFT", {"side": "imag", "scaling": "spectrum"}, (16, 1, 9)),
     ("STFT", {"window": None}, (16, 1, 9)),
 ]  # fmt: skip
@@ -109,7 +110,8 @@ def test_orthogonal(shape):
 
 W = np.random.default_rng(0).normal(size=(5, 5)).astype("float32")
 PENALTIES = [
-    ("L1", {"l1": 0.3}), ("L2", {"l2": 0.2}), ("L1L2", {"l1": 0.1, "l2": 0.4}), ("OrthogonalRegularizer", {"factor": 0.5}),
+    ("L1", {"l1": 0.3}), ("L2", {"l2": 0.2}), ("L1L2", {"l1": 0.1, "l2": 0.4}),
+    ("OrthogonalRegularizer", {"factor": 0.5}),
     ("OrthogonalRegularizer", {"mode": "columns"}),
 ]  # fmt: skip
 PROJECTIONS = [

@@ -96,6 +96,16 @@ class Functional(Model):
         return self._graph._outputs_struct
 
     @property
+    def input_shape(self) -> Any:
+        """The shape of each input, in the structure in which they were given."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of each output, in the structure in which they were given."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.output)
+
+    @property
     def operations(self) -> list[Operation]:
         """Every layer and op of the graph."""
         return self._graph.operations

@@ -178,8 +178,9 @@ _OLD_LAYERS = "_layer_checkpoint_dependencies"  # what the first files of this l
 
 def _holders_in(group: Any, path: str, seen: set[int]) -> Iterator[tuple[str, list[str]]]:
     import h5py
+    from h5py import h5o
 
-    address = h5py.h5o.get_info(group.id).addr
+    address = h5o.get_info(group.id).addr
     if address in seen:  # a group may be a member of itself
         return
     seen.add(address)

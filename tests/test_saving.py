@@ -143,6 +143,11 @@ def test_registered_classes_and_functions_come_back_by_name(path):
     assert loaded.loss is registered_loss
 
 
+def test_an_op_is_known_by_name(path):
+    kerata.Sequential([kerata.Input((4,)), layers.Activation(kerata.ops.sin)]).save(path)
+    assert kerata.models.load_model(path).layers[0].activation is kerata.ops.sin
+
+
 def test_an_unregistered_function_must_be_given(path):
     model = small(compile=False)
     model.compile("sgd", unregistered_loss)
@@ -325,6 +330,9 @@ EVIL_LAYERS = {
     "builtins.eval in a Lambda": named(
         "keras.layers", "Lambda", {"function": named("builtins", "function", "eval"), "arguments": {"x": "1"}}
     ),
+    "kerata's own deserialize in a Lambda": named(
+        "keras.layers", "Lambda", {"function": named("builtins", "function", "deserialize")}
+    ),
     "os.system": named("os", "system", {"command": "true"}),
     "posix.system by its registered name": named("posix", "Layer2", {}, registered_name="posix>system"),
     "builtins.exec": named("builtins", "exec", {"source": "1"}),
@@ -358,6 +366,18 @@ def test_a_config_that_attacks_runs_nothing(data, path, traps):
     with pytest.raises(errors.KerataError) as caught:
         kerata.models.load_model(path)
     assert len(str(caught.value)) > 20
+
+
+NOT_PUBLIC = [
+    ("keras.constraints", "Configurable"), ("keras.initializers", "RandomInitializer"), ("keras.layers", "_Merge"),
+    ("keras.callbacks", "EarlyStopping"), ("kerata.core.rng", "SeedGenerator"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name"), NOT_PUBLIC)
+def test_only_public_classes_are_made(module, name):
+    with pytest.raises(errors.UnknownName, match=name):
+        kerata.saving.deserialize_keras_object(named(module, name))
 
 
 @pytest.mark.parametrize("place", ["optimizer", "loss", "metrics"])

@@ -48,6 +48,15 @@ def custom_layer(k):
     return Gated
 
 
+def twice(k):
+    @k.saving.register_keras_serializable("peer", name="twice")
+    def twice(x):
+        return x * 2
+
+    return twice
+
+
+TWICE = {k: twice(k) for k in (keras, kerata)}
 GATED = {k: custom_layer(k) for k in (keras, kerata)}
 
 
@@ -123,13 +132,19 @@ def custom(k):
     return k.Sequential([k.Input((4,)), GATED[k](3), k.layers.Dense(2)])
 
 
+def registered_functions(k):
+    x = k.Input((4,))
+    y = k.layers.Lambda(TWICE[k])(k.layers.Dense(3, activation=TWICE[k], kernel_constraint="max_norm")(x))
+    return k.Model(x, k.layers.Activation(TWICE[k])(y))
+
+
 def half_precision(k):
     return k.Sequential([k.Input((4,)), k.layers.Dense(2, dtype="bfloat16"), k.layers.Dense(2)])
 
 
 MODELS = [
     stack, embedding, normalization, convolution, several_ends, shared_layer, layer_in_two_models, nested,
-    ends_in_a_model, ops_in_the_graph, custom, half_precision,
+    ends_in_a_model, ops_in_the_graph, custom, registered_functions, half_precision,
 ]  # fmt: skip
 
 

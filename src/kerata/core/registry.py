@@ -18,7 +18,7 @@ import numpy as np
 
 from kerata import engine, errors
 from kerata.core import dtypes
-from kerata.core.op import OpCall
+from kerata.core.op import OPS, OpCall
 from kerata.core.symbolic import KerasTensor, snake_case
 from kerata.core.variable import Variable
 
@@ -406,8 +406,10 @@ def _find_function(name: Any) -> Any:
     for ours in ("kerata.activations", "kerata.losses", "kerata.metrics"):
         module = _import(ours)
         found = getattr(module, str(name), None) if name in getattr(module, "__all__", ()) else None
-        if inspect.isfunction(found):
+        if inspect.isfunction(found) and name not in ("get", "serialize", "deserialize"):
             return found
+    if _import("kerata.ops") and str(name) in OPS:
+        return OPS[str(name)]
     raise errors.UnknownName(
         "function", name, _custom_objects, where="deserialize",
         hint=f"register it with @kerata.saving.register_keras_serializable(), or load with custom_objects="

@@ -176,14 +176,12 @@ class HDF5Store:
 _OLD_LAYERS = "_layer_checkpoint_dependencies"  # what the first files of this layout call "layers"
 
 
-def _holders_in(group: Any, path: str, seen: set[int]) -> Iterator[tuple[str, list[str]]]:
+def _holders_in(group: Any, path: str, seen: set[Any]) -> Iterator[tuple[str, list[str]]]:
     import h5py
-    from h5py import h5o
 
-    address = h5o.get_info(group.id).addr
-    if address in seen:  # a group may be a member of itself
+    if group in seen:  # a group may be a member of itself
         return
-    seen.add(address)
+    seen.add(group)
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue  # what is refused when it is read

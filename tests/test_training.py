@@ -145,7 +145,6 @@ def test_batches_by_hand_give_what_fit_gives():
         last = b.train_on_batch(x[i : i + 8], y[i : i + 8], return_dict=True)
     assert_same_weights(a, b, rtol=1e-6)
     assert set(last) == {"loss", "accuracy"}
-    b.reset_metrics()
     np.testing.assert_allclose(b.test_on_batch(x, y), b.evaluate(x, y, verbose=0), rtol=1e-5)
     np.testing.assert_allclose(b.predict_on_batch(x[:5]), b.predict(x[:5], verbose=0), rtol=1e-6)
 

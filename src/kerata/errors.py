@@ -5,8 +5,10 @@ Also here: `user_facing`, which hides the framework's own frames from a tracebac
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
+import importlib
 import os
 import sys
 import threading
@@ -116,7 +118,11 @@ def show_internal_frames(show: bool | None = None) -> bool:
 
 
 def _is_internal(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) or any(part in filename for part in _ENGINE_FOLDERS)
+    return (
+        filename.startswith((_PACKAGE, "<frozen importlib"))
+        or filename in (contextlib.__file__, importlib.__file__)
+        or any(part in filename for part in _ENGINE_FOLDERS)
+    )
 
 
 def _user_traceback(traceback: types.TracebackType | None) -> types.TracebackType | None:

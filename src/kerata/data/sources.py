@@ -53,16 +53,16 @@ class Source:
 
 def standardize(x: Any, name: str) -> Any:
     """Return one leaf of the data as an array that the engine takes as it is."""
-    given = x
-    if engine.arrays.is_array(given) and not isinstance(given, np.ndarray):
+    host = isinstance(x, np.ndarray)
+    if not host and engine.arrays.is_array(x):
         return x
     if hasattr(x, "detach"):  # PyTorch
         x = x.detach().cpu().numpy()
-    elif hasattr(x, "to_numpy") and not isinstance(x, np.ndarray):  # pandas, polars
+    elif hasattr(x, "to_numpy"):  # pandas, polars
         x = x.to_numpy()
     elif hasattr(x, "toarray"):  # SciPy sparse
         x = x.toarray()
-    array: Any = x if isinstance(x, np.memmap) else np.asarray(x)
+    array: Any = x if host else np.asarray(x)
     if array.dtype == object or array.dtype.kind in "USMm":
         raise errors.InvalidType(
             "the data are no numbers.", where=name, got=f"an array of dtype {array.dtype}",

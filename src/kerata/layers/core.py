@@ -384,7 +384,9 @@ class Lambda(Layer):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Lambda:
         with registry.CustomObjectScope(custom_objects):
             shape = config.get("output_shape")
-            given = {k: registry.deserialize_keras_object(v) for k, v in config.items() if k != "output_shape"}
+            # What Keras 2 wrote beside a function; bytecode is refused whatever it says.
+            skipped = {"output_shape", "function_type", "module", "output_shape_type", "output_shape_module"}
+            given = {k: registry.deserialize_keras_object(v) for k, v in config.items() if k not in skipped}
             given["output_shape"] = registry.deserialize_keras_object(shape) if isinstance(shape, dict) else shape
         return cls(**given)
 

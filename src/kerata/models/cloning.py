@@ -90,4 +90,5 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         config = json.loads(json_string)
     except ValueError as error:
         raise errors.CorruptFile("this is no JSON.", where="model_from_json", got=error) from None
-    return registry.deserialize_keras_object(config, custom_objects)
+    with registry.ObjectSharing():
+        return registry.deserialize_keras_object(config, custom_objects)

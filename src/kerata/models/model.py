@@ -17,7 +17,7 @@ def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
     return len(args) == 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
 
 
-class Model(Trainer, Layer):
+class Model(Trainer):
     """A network: layers and the way through them.
 
     There are three ways to make one: `Model(inputs, outputs)` from symbolic tensors; a subclass whose `call` says what
@@ -31,7 +31,6 @@ class Model(Trainer, Layer):
         >>> history = model.fit(numpy.zeros((8, 784)), numpy.zeros(8, "int32"), epochs=2, verbose=0)
     """
 
-    _not_members = Layer._not_members | Trainer._not_members
     _serialized_module: str | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -42,7 +41,7 @@ class Model(Trainer, Layer):
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        Trainer.__init__(self)
+        self._start_training_state()
         if _is_functional(args, kwargs):
             # A subclass that hands a graph to its base: from now on it is a functional model too.
             from kerata.models.functional import Functional
@@ -145,7 +144,8 @@ class Model(Trainer, Layer):
 
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture as JSON; `kerata.models.model_from_json` reads it."""
-        return json.dumps(registry.serialize_keras_object(self), **kwargs)
+        with registry.ObjectSharing():
+            return json.dumps(registry.serialize_keras_object(self), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

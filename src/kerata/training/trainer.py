@@ -1,292 +1,31 @@
-"""What a model can do with data: `compile`, `fit`, `evaluate`, `predict` and single batches.
-
-`train_step(self, batch)` is written once, for every engine; override it for a training of your own.
-"""
+"""What a model can do with data: `fit`, `evaluate`, `predict` and single batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from kerata import config, engine, errors, losses, metrics, optimizers, tree
-from kerata.core import registry, scopes
-from kerata.core.lifting import value_and_grad
-from kerata.core.op import convert
+from kerata import config, engine, errors, losses, tree
 from kerata.core.rng import make_seed
 from kerata.core.scopes import around
 from kerata.core.symbolic import KerasTensor
 from kerata.core.variable import Variable
 from kerata.data.sources import ArraySource, Block, Source, make_source, split_validation
-from kerata.training.compiled import CompiledLoss, CompiledMetrics
+from kerata.layers.base import Layer
 from kerata.training.epoch import EpochRunner, stacked
 from kerata.training.loop import Pace, Program, on_host, run_block
+from kerata.training.steps import Steps, unpack
 
 __all__ = ["Trainer"]
 
 
-class Trainer:
+class Trainer(Steps):
     """The training half of `Model`."""
-
-    _not_members = frozenset(
-        {
-            "optimizer",
-            "_loss_tracker",
-            "_compiled_loss",
-            "_compiled_metrics",
-            "_programs",
-            "_compile_arguments",
-            "history",
-        }
-    )
-
-    def __init__(self) -> None:
-        self.optimizer: Any = None
-        self.compiled = False
-        self.stop_training = False
-        self.steps_per_execution = 1
-        self.run_eagerly = False
-        self.jit_compile: Any = "auto"
-        self.loss: Any = None
-        self.history: Any = None
-        self._loss_tracker: Any = None
-        self._compiled_loss: CompiledLoss | None = None
-        self._compiled_metrics: CompiledMetrics | None = None
-        self._compile_arguments: dict[str, Any] = {}
-        self._programs: dict[Any, Program] = {}
-
-    # Compile ----------------------------------------------------------------------------------------------------
-
-    @errors.user_facing
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Choose how the model is trained.
-
-        Args:
-            optimizer: a name ("adam") or an optimizer.
-            loss: a name, a loss or a function `(y_true, y_pred)`; for several outputs a list or dict of them.
-            loss_weights: a factor for each output's loss.
-            metrics, weighted_metrics: lists of names, metrics or functions; the second kind sees sample weights.
-            run_eagerly: run each step in Python, uncompiled, to look inside.
-            steps_per_execution: kept for Keras; the loop itself chooses how many steps go into one call.
-            jit_compile: whether steps are compiled; "auto" for yes.
-            auto_scale_loss: scale the loss with the "mixed_float16" policy.
-
-        Example:
-            >>> model = kerata.Sequential([kerata.layers.Dense(10, activation="softmax")])
-            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        """
-        self.optimizer = optimizers.get(optimizer)
-        overflows = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
-        if (
-            auto_scale_loss
-            and overflows
-            and not isinstance(self.optimizer, (optimizers.LossScaleOptimizer, type(None)))
-        ):
-            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
-        names = self._output_names()
-        _check_loss(loss)
-        self.loss = loss
-        self._compiled_loss = CompiledLoss(loss, loss_weights, names) if loss is not None else None
-        has_metrics = metrics is not None or weighted_metrics is not None
-        self._compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names) if has_metrics else None
-        self._loss_tracker = _mean("loss")
-        self.run_eagerly, self.jit_compile = bool(run_eagerly), jit_compile
-        if steps_per_execution < 1:
-            raise errors.InvalidArgument("at least 1.", where="compile: steps_per_execution", got=steps_per_execution)
-        self.steps_per_execution = steps_per_execution
-        self.stop_training = False
-        self.compiled = True
-        self._programs = {}
-        self._compile_arguments = {
-            "optimizer": self.optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
-            "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile is not False,
-        }  # fmt: skip
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """Return the arguments of `compile` as data."""
-        if not self.compiled:
-            return None
-        return registry.serialize_keras_object(self._compile_arguments)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as `get_compile_config` says."""
-        if not config:
-            return
-        arguments = registry.deserialize_keras_object(config)
-        accepted = {
-            "optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution",
-            "jit_compile", "auto_scale_loss",
-        }  # fmt: skip
-        arguments = {k: v for k, v in arguments.items() if k in accepted}
-        self.compile(**arguments)
-        if self.built and self.optimizer is not None:  # type: ignore[attr-defined]
-            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
-
-    def _output_names(self) -> list[str] | None:
-        graph = getattr(self, "_graph", None)
-        if graph is None:
-            return None
-        names: list[str] = []
-        for tensor in graph.outputs:
-            name = tensor._history.operation.name if tensor._history else tensor.name
-            same = sum(n == name or n.startswith(f"{name}_") and n[len(name) + 1 :].isdigit() for n in names)
-            names.append(f"{name}_{same}" if same else name)
-        return names
-
-    def _need_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise errors.NotCompiled(
-                f"the model is not compiled, so `{method}` does not know how to go on.", where=f"model {self.name!r}",  # type: ignore[attr-defined]
-                hint="model.compile(optimizer='adam', loss=..., metrics=[...])",
-            )  # fmt: skip
-
-    # Steps, to be overridden ------------------------------------------------------------------------------------
-
-    def train_step(self, batch: Any) -> dict[str, Any]:
-        """Learn from one batch and return what to log; override it for a training of your own.
-
-        Runs inside the compiled loop: it may read and assign Variables, and must not look at values.
-
-        Args:
-            batch: `x`, `(x, y)` or `(x, y, sample_weight)`, as arrays.
-
-        Example:
-            >>> class MyModel(kerata.Model):
-            ...     def train_step(self, batch):
-            ...         x, y = batch
-            ...
-            ...         def loss_fn():
-            ...             y_pred = self(x, training=True)
-            ...             return self.compute_loss(x, y, y_pred), y_pred
-            ...
-            ...         (loss, y_pred), gradients = kerata.value_and_grad(loss_fn, self, has_aux=True)()
-            ...         self.optimizer.apply(gradients, self.trainable_variables)
-            ...         return self.compute_metrics(x, y, y_pred)
-        """
-        x, y, sample_weight = unpack(batch)
-        scaled = hasattr(self.optimizer, "scale_loss")
-
-        def loss_fn() -> tuple[Any, Any]:
-            y_pred = self(x, training=True)  # type: ignore[operator]
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            if loss is None:
-                raise errors.InvalidArgument(
-                    "there is no loss to minimise.", where=f"model {self.name!r}",  # type: ignore[attr-defined]
-                    hint="give `loss=` to compile, or call add_loss in a layer",
-                )  # fmt: skip
-            masks = tree.map_structure(scopes.get_mask, y_pred)
-            objective = self.optimizer.scale_loss(loss) if scaled else loss
-            return objective, (loss, y_pred, masks)
-
-        if self.trainable_variables:  # type: ignore[attr-defined]
-            variables = self.trainable_variables  # type: ignore[attr-defined]
-            (_, (loss, y_pred, masks)), gradients = value_and_grad(loss_fn, variables, has_aux=True)()
-            self.optimizer.apply(gradients, variables)
-        else:
-            _, (loss, y_pred, masks) = loss_fn()
-            _warn_nothing_trainable(self.name)  # type: ignore[attr-defined]
-        tree.map_structure(lambda t, m: scopes.set_mask(t, m) if m is not None else None, y_pred, masks)
-        self._loss_tracker.update_state(loss, sample_weight=_rows(x))
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def test_step(self, batch: Any) -> dict[str, Any]:
-        """Evaluate one batch and return what to log."""
-        x, y, sample_weight = unpack(batch)
-        y_pred = self(x, training=False)  # type: ignore[operator]
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
-        if loss is not None:
-            self._loss_tracker.update_state(loss, sample_weight=_rows(x))
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def predict_step(self, batch: Any) -> Any:
-        """Return the outputs for one batch."""
-        x, _, _ = unpack(batch)
-        return self(x, training=False)  # type: ignore[operator]
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Return the loss of a batch: that of `compile`, and what layers and regularizers add."""
-        terms = []
-        if self._compiled_loss is not None:
-            if y is None:
-                raise errors.InvalidArgument(
-                    "the loss needs targets and there are none.", where="fit: y", expected="an array of targets",
-                    got="None",
-                )  # fmt: skip
-            loss = self._compiled_loss(y, y_pred, sample_weight)
-            if loss is not None:
-                terms.append(loss)
-        terms += [engine.xp.sum(loss) for loss in self.losses]  # type: ignore[attr-defined]
-        if not terms:
-            return None
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Add a batch to the metrics of `compile` and return every metric's value so far."""
-        if self._compiled_metrics is not None:
-            self._compiled_metrics.update_state(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Return every metric's value so far, by name."""
-        results: dict[str, Any] = {}
-        for metric in self.metrics:
-            value = metric.result()
-            results.update(value if isinstance(value, dict) else {metric.name: convert(value)})
-        return results
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics, that of the loss first."""
-        found = [self._loss_tracker] if self._loss_tracker is not None else []
-        if self._compiled_loss is not None:
-            found += self._compiled_loss.metrics
-        if self._compiled_metrics is not None:
-            found.append(self._compiled_metrics)
-        from kerata.layers.base import Layer
-
-        own = Layer.metrics.fget(self)  # type: ignore[attr-defined]
-        return [*found, *own]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of the metrics."""
-        return [m.name for m in self._each_metric()]
-
-    @property
-    def metrics_variables(self) -> list[Variable]:
-        """The Variables of the metrics."""
-        return [v for m in self.metrics for v in m.variables]
-
-    def _each_metric(self) -> list[Any]:
-        return [
-            m for metric in self.metrics for m in (getattr(metric, "metrics", None) or [metric]) if hasattr(m, "name")
-        ]
-
-    def reset_metrics(self) -> None:
-        """Empty every metric."""
-        for metric in self.metrics:
-            metric.reset_state()
 
     # Programs ---------------------------------------------------------------------------------------------------
 
     def _state_variables(self, mode: str) -> list[Variable]:
-        found = list(self.variables)  # type: ignore[attr-defined]
+        found = list(self.variables)
         if mode == "train" and self.optimizer is not None:
             found += self.optimizer.variables
         if mode != "predict":
@@ -295,14 +34,14 @@ class Trainer:
 
     def _program(self, mode: str, block: Block) -> Program:
         """Return the compiled program for blocks like `block`, making it when needed."""
-        flags = tuple(v.trainable for v in self.variables) if mode == "train" else ()  # type: ignore[attr-defined]
+        flags = tuple(v.trainable for v in self.variables) if mode == "train" else ()
         data, structure = tree.flatten_with_spec(block.data)
         shapes = tuple(None if a is None else (tuple(a.shape[1:]), str(a.dtype)) for a in data)
         key = (mode, engine.name(), structure, shapes, flags, self.run_eagerly, around.autocast, config.floatx())
         program = self._programs.get(key)
         while program is None or not program.prepare(block):
             # A step may make Variables at its first run (a metric that waits for shapes): they belong to the state.
-            variables = self.trainable_variables if mode == "train" else []  # type: ignore[attr-defined]
+            variables = self.trainable_variables if mode == "train" else []
             if variables and self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(variables)
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
@@ -326,7 +65,7 @@ class Trainer:
                 (self._compiled_loss, getattr(self._compiled_loss, "_parts", None) is not None),
             )
         )
-        if self.built and not needs_metrics:  # type: ignore[attr-defined]
+        if self.built and not needs_metrics:
             return
         x, y, _ = unpack(source.first_batch())
 
@@ -334,14 +73,14 @@ class Trainer:
             return None if a is None else KerasTensor((None, *a.shape[1:]), str(a.dtype))
 
         outputs: Any = None
-        overridden = type(self).call is _layer_call()  # type: ignore[attr-defined]
-        if not (overridden and self.built):  # type: ignore[attr-defined]
+        overridden = type(self).call is Layer.call
+        if not (overridden and self.built):
             try:
-                outputs = getattr(self, "_graph", None) and self._graph._outputs_struct if self.built else None  # type: ignore[attr-defined]
+                outputs = getattr(self, "_graph", None) and self._graph._outputs_struct if self.built else None
                 if outputs is None:
-                    outputs = self(tree.map_structure(symbol, x))  # type: ignore[operator]
+                    outputs = self(tree.map_structure(symbol, x))
             except errors.Unsupported:
-                if type(self).train_step is Trainer.train_step:
+                if type(self).train_step is Steps.train_step:
                     raise
                 return  # the model has a step of its own and needs no `call`
         if y is None or outputs is None or not needs_metrics:
@@ -410,8 +149,9 @@ class Trainer:
             vx, vy, vw = _unpack_validation(validation_data)
             rows = validation_batch_size or (getattr(source, "batch_size", None) or batch_size)
             validation = make_source(vx, vy, vw, rows, validation_steps, where="fit: validation_data")
-        if config.max_epochs() is not None:
-            epochs = min(epochs, initial_epoch + config.max_epochs())  # type: ignore[operator]
+        most = config.max_epochs()
+        if most is not None:
+            epochs = min(epochs, initial_epoch + most)
         steps = _fewest(steps_per_epoch or source.steps, config.max_steps_per_epoch())
         watchers = callbacks_module.CallbackList.ensure(
             callbacks, model=self, add_history=True, verbose=verbose, epochs=epochs, steps=steps
@@ -437,7 +177,7 @@ class Trainer:
         finally:
             watchers.finish()
         if self.optimizer is not None:
-            self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
+            self.optimizer.finalize_variable_values(self.trainable_variables)
         watchers.on_train_end(logs)
         self.history = watchers.history
         return self.history
@@ -536,13 +276,13 @@ class Trainer:
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Learn from one batch and return the loss and metrics so far (`reset_metrics` starts them anew)."""
+        """Learn from one batch and return its loss and metrics."""
         self._need_compiled("train_on_batch")
         return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
 
     @errors.user_facing
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Evaluate one batch and return the loss and metrics so far."""
+        """Return the loss and metrics of one batch."""
         self._need_compiled("test_on_batch")
         return self._on_batch("test", x, y, sample_weight, None, return_dict)
 
@@ -555,6 +295,7 @@ class Trainer:
         where = f"{mode}_on_batch"
         source = ArraySource(x, y, weight, batch_size=2**31 - 1, class_weight=class_weight, where=where)
         self._ensure_built(source, mode)
+        self.reset_metrics()
         block = next(source.blocks())
         program = self._program(mode, block)
         logs = run_block(program, block, Pace(exact=True), lambda *_: False)
@@ -572,8 +313,8 @@ class Trainer:
         """Return all state as a tree of arrays by kind and path."""
         form: Callable[[Variable], Any] = (lambda v: v.numpy()) if value_format == "numpy_array" else Variable.raw_value
         groups = {
-            "trainable_variables": self.trainable_variables,  # type: ignore[attr-defined]
-            "non_trainable_variables": self.non_trainable_variables,  # type: ignore[attr-defined]
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
             "optimizer_variables": self.optimizer.variables if self.optimizer is not None else [],
             "metrics_variables": self.metrics_variables,
         }
@@ -582,8 +323,8 @@ class Trainer:
     def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
         """Set all state from what `get_state_tree` returned."""
         groups = {
-            "trainable_variables": self.trainable_variables,  # type: ignore[attr-defined]
-            "non_trainable_variables": self.non_trainable_variables,  # type: ignore[attr-defined]
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
             "optimizer_variables": self.optimizer.variables if self.optimizer is not None else [],
             "metrics_variables": self.metrics_variables,
         }
@@ -595,28 +336,10 @@ class Trainer:
                 by_path[path].assign(value)
 
 
-def unpack(batch: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and sample_weight of a batch."""
-    if isinstance(batch, list):
-        batch = tuple(batch)
-    if not isinstance(batch, tuple):
-        return batch, None, None
-    x, y, sample_weight = (*batch, None, None)[:3]
-    return x, y, sample_weight
-
-
 def _unpack_validation(data: Any) -> tuple[Any, Any, Any]:
     if isinstance(data, (tuple, list)) and len(data) in (2, 3) and not isinstance(data, str):
         return (*data, None)[:3]  # type: ignore[return-value]
     return data, None, None
-
-
-def _rows(x: Any) -> Any:
-    return next(leaf.shape[0] for leaf in tree.flatten(x) if leaf is not None)
-
-
-def _mean(name: str) -> Any:
-    return metrics.Mean(name=name)
 
 
 def _fewest(*counts: int | None) -> int | None:
@@ -626,23 +349,6 @@ def _fewest(*counts: int | None) -> int | None:
 
 def _validates(epoch: int, frequency: Any) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
-
-
-def _layer_call() -> Any:
-    from kerata.layers.base import Layer
-
-    return Layer.call
-
-
-def _warn_nothing_trainable(name: str) -> None:
-    errors.warn_once(f"The model {name!r} has no trainable weights: training changes nothing.")
-
-
-def _check_loss(loss: Any) -> None:
-    """Raise at once for a loss that does not exist."""
-    for item in tree.flatten(loss):
-        if isinstance(item, str):
-            losses.get(item)
 
 
 def _check_targets(model: Trainer, source: Source) -> None:

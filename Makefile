@@ -33,7 +33,7 @@ test: $(VENV)/.test  ## every test
 
 lint: $(VENV)/.lint $(VENV)/.test  ## style, types, and the floors of the design
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.bench  ## the table beside other frameworks, as Markdown and JSON

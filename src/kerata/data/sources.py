@@ -51,18 +51,25 @@ class Source:
         raise NotImplementedError
 
 
+def _on_host(x: Any) -> np.ndarray:
+    """Return a tensor or table of another library, or plain numbers, as a NumPy array."""
+    if hasattr(x, "detach"):  # PyTorch
+        return x.detach().cpu().numpy()
+    if hasattr(x, "to_numpy"):  # pandas, polars
+        return np.asarray(x.to_numpy())
+    if hasattr(x, "toarray"):  # SciPy sparse
+        return x.toarray()
+    return np.asarray(x)
+
+
 def standardize(x: Any, name: str) -> Any:
     """Return one leaf of the data as an array that the engine takes as it is."""
-    host = isinstance(x, np.ndarray)
-    if not host and engine.arrays.is_array(x):
+    if isinstance(x, np.ndarray):
+        array: Any = x
+    elif engine.arrays.is_array(x):
         return x
-    if hasattr(x, "detach"):  # PyTorch
-        x = x.detach().cpu().numpy()
-    elif hasattr(x, "to_numpy"):  # pandas, polars
-        x = x.to_numpy()
-    elif hasattr(x, "toarray"):  # SciPy sparse
-        x = x.toarray()
-    array: Any = x if host else np.asarray(x)
+    else:
+        array = _on_host(x)
     if array.dtype == object or array.dtype.kind in "USMm":
         raise errors.InvalidType(
             "the data are no numbers.", where=name, got=f"an array of dtype {array.dtype}",

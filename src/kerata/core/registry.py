@@ -11,7 +11,7 @@ import importlib
 import inspect
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -498,14 +498,3 @@ class Vocabulary:
 def resolve(module: str, identifier: Any) -> Any:
     """Return `kerata.<module>.get(identifier)`; for floors below that module."""
     return importlib.import_module(f"kerata.{module}").get(identifier)
-
-
-@contextlib.contextmanager
-def no_custom_objects() -> Iterator[None]:
-    """Forget custom objects inside the block."""
-    backup = dict(_custom_objects)
-    _custom_objects.clear()
-    try:
-        yield
-    finally:
-        _custom_objects.update(backup)

@@ -6,7 +6,6 @@ dtypes come from abstract evaluation of the operation's own code. There are no s
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -292,8 +291,3 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the parameters of `function` by name, without `self`."""
-    return {n: p for n, p in inspect.signature(function).parameters.items() if n != "self"}

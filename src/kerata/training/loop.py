@@ -8,7 +8,6 @@ the compiled program: one step or a thousand run the very same code, so results 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 import threading
 import time
@@ -24,20 +23,10 @@ from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
 
-__all__ = ["Program", "TrainState", "on_host", "run_block"]
+__all__ = ["Program", "on_host", "run_block"]
 
 REFRESH_SECONDS = 0.25
 """A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
-
-
-@dataclasses.dataclass
-class TrainState:
-    """All that a training step reads and writes: one tree of arrays."""
-
-    trainable: list[Any]
-    non_trainable: list[Any]  # moving statistics, seeds
-    optimizer: list[Any]  # the step counter, the learning rate, slots
-    metrics: list[Any]
 
 
 def _batch(data: Any, rows: Any) -> Any:

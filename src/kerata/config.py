@@ -25,7 +25,7 @@ __all__ = [
     "using_engine",
 ]  # fmt: skip
 
-ENGINES = ("jax", "numpy")
+ENGINES = ("jax", "numpy", "torch")
 
 
 @dataclasses.dataclass
@@ -107,7 +107,7 @@ settings = _read()
 
 
 def engine() -> str:
-    """Return the name of the engine in use: "jax" or "numpy"."""
+    """Return the name of the engine in use: "jax", "numpy" or "torch"."""
     from kerata import engine as engines
 
     return engines.name()

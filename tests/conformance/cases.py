@@ -7,14 +7,15 @@ order; the rest is fixed. Without `ref` the float64 run of the NumPy engine is t
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from kerata import tree
+from kerata import config, tree
 
-__all__ = ["CASES", "Case", "case", "definite", "flags", "positive", "unit", "whole", "with_nan", "x"]
+__all__ = ["CASES", "INSTALLED", "Case", "case", "definite", "flags", "positive", "unit", "whole", "with_nan", "x"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +53,9 @@ class Case:
 
 
 CASES: list[Case] = []
+
+INSTALLED = [name for name in config.ENGINES if importlib.util.find_spec(name)]
+"""The engines whose library is here."""
 
 
 def case(

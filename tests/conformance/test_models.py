@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from cases import INSTALLED
 
 import kerata
-from kerata import config, errors, layers, models
 from kerata import engine as engines
+from kerata import errors, layers, models
 
 
 def image_model():
@@ -25,7 +26,7 @@ def test_a_model_predicts_the_same_on_every_engine(engine):
     here = model.predict(IMAGES, verbose=0)
     assert (here.shape, here.dtype) == ((6, 5), "float32")
     np.testing.assert_allclose(here.sum(-1), 1, rtol=1e-5)
-    for name in config.ENGINES:
+    for name in INSTALLED:
         with engines.using(name):
             np.testing.assert_allclose(model.predict(IMAGES, verbose=0), here, rtol=1e-4, atol=1e-6)
 
@@ -40,6 +41,46 @@ def test_working_out_shapes_takes_no_memory(engine):
     """A batch of these would fill the machine."""
     inputs = kerata.KerasTensor((None, 20_000, 20_000, 3))
     assert (kerata.ops.relu(inputs) + 1.0).shape == (None, 20_000, 20_000, 3)
+
+
+def test_a_model_learns_the_same_on_every_engine_that_differentiates(differentiating):
+    def model():
+        return kerata.Sequential(
+            [
+                layers.Input((6, 6, 2)),
+                layers.Conv2D(3, 3, activation="relu"),
+                layers.BatchNormalization(),
+                layers.AveragePooling2D(2),
+                layers.Flatten(),
+                layers.LayerNormalization(),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+
+    x, labels = np.random.default_rng(1).normal(size=(20, 6, 6, 2)).astype("float32"), np.arange(20) % 3
+    first, other = model(), model()
+    other.set_weights(first.get_weights())
+    courses = []
+    for name, learner in (("jax", first), (differentiating, other)):
+        with engines.using(name):
+            learner.compile(kerata.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+            courses.append(learner.fit(x, labels, batch_size=8, epochs=3, shuffle=False, verbose=0).history)
+    assert courses[1]["accuracy"] == courses[0]["accuracy"]
+    np.testing.assert_allclose(courses[1]["loss"], courses[0]["loss"], rtol=1e-4)
+    assert courses[1]["loss"][-1] < courses[1]["loss"][0]
+    for here, there in zip(other.get_weights(), first.get_weights()):
+        np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-4)
+
+
+def test_dropout_draws_anew_at_each_call(differentiating):
+    with engines.using(differentiating):
+        layer = layers.Dropout(0.5, seed=3)
+        first, second = (np.asarray(layer(np.ones((50, 20), "float32"), training=True)) for _ in range(2))
+        again = np.asarray(layers.Dropout(0.5, seed=3)(np.ones((50, 20), "float32"), training=True))
+    assert set(np.unique(first)) == {0, 2}
+    assert abs(first.mean() - 1) < 0.15
+    assert (first != second).any()
+    np.testing.assert_array_equal(first, again)
 
 
 def test_the_numpy_engine_evaluates_and_does_not_train():

@@ -63,6 +63,12 @@ class Row:
     def call_arguments(self) -> dict[str, Any]:
         return {**({"training": True} if self.training else {}), **({"mask": self.mask} if self.masked else {})}
 
+    def build(self, layer: Any) -> None:
+        layer.build(self.nested(self.shapes))
+
+    def call(self, layer: Any, inputs: list[Any]) -> Any:
+        return layer(self.nested(inputs), **self.call_arguments)
+
     def ours(self, **more: Any) -> Any:
         return getattr(kerata.layers, self.layer)(**self.kwargs, **more)
 
@@ -99,9 +105,8 @@ def start_values(row: Row, weights: list[Any]) -> list[np.ndarray]:
 def built(row: Row) -> tuple[Any, Any]:
     """Return the pair, built for the row's shape, with the same weights."""
     theirs, ours = row.theirs(name="it"), row.ours(name="it")
-    shape = row.nested(row.shapes)
-    theirs.build(shape)
-    ours.build(shape)
+    row.build(theirs)
+    row.build(ours)
     values = start_values(row, theirs.weights)
     theirs.set_weights(values)
     ours.set_weights(values)
@@ -123,7 +128,7 @@ def their_results(row: Row) -> Found:
     def loss(trainable: Any, inputs: Any) -> Any:
         # Not `stateless_call`, which leaves out the casts and the losses of the outputs.
         with keras.StatelessScope(zip(theirs.trainable_variables, trainable), collect_losses=True) as scope:
-            y = theirs(row.nested(inputs), **row.call_arguments)
+            y = row.call(theirs, inputs)
             losses = theirs.losses
         state = [scope.get_current_value(v) for v in theirs.non_trainable_variables]
         return weighted_sum(y, lambda y, r: (y.astype("float32") * r).sum()), (y, state, losses)
@@ -146,7 +151,7 @@ def our_results(row: Row) -> Found:
         wrt += inputs
 
     def loss() -> Any:
-        y = ours(row.nested([x.value if isinstance(x, kerata.Variable) else x for x in inputs]), **row.call_arguments)
+        y = row.call(ours, [x.value if isinstance(x, kerata.Variable) else x for x in inputs])
         return weighted_sum(y, lambda y, r: kerata.ops.sum(kerata.ops.cast(y, "float32") * r)), (y, ours.losses)
 
     (_, (y, losses)), gradients = kerata.jit(lambda: kerata.value_and_grad(loss, wrt, has_aux=True)())()

@@ -75,7 +75,8 @@ def _from_list(x: Any) -> Any:
 
 
 def _to_float(x: Any) -> Any:
-    return x if x.dtype.kind in "fcV" or "float" in x.dtype.name else engine.arrays.cast(x, config.floatx())
+    name = dtypes.dtype_of(x)
+    return x if "float" in name or "complex" in name else engine.arrays.cast(x, config.floatx())
 
 
 _SCALARS = (bool, int, float, complex)  # these very types: a float64 of NumPy is a float, and not weak
@@ -94,7 +95,7 @@ def meet(values: list[Any], inexact: bool) -> list[Any]:
         target = config.floatx()
     return [
         engine.arrays.as_array(v, target) if type(v) in _SCALARS else
-        v if v.dtype == target else engine.arrays.cast(v, target)
+        v if dtypes.dtype_of(v) == target else engine.arrays.cast(v, target)
         for v in values
     ]  # fmt: skip
 
@@ -116,7 +117,8 @@ CALLED_WITH = {
     "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"), "einsum": ("operands",),
     "fft": ("x",), "fft2": ("x",), "get_item": ("x", "key"), "ifft2": ("x",), "irfft": ("x",),
     "isclose": ("x1", "x2", "rtol", "atol"), "istft": ("x",), "layer_normalization": ("x", "gamma", "beta"),
-    "meshgrid": ("x",), "pad": ("x", "constant_values"), "rms_normalization": ("x", "scale"),
+    "meshgrid": ("x",), "pad": ("x", "constant_values"), "rearrange": ("tensor", "pattern"),
+    "rms_normalization": ("x", "scale"), "scale_and_translate": ("images", "output_shape", "scale", "translation"),
     "select": ("condlist", "choicelist", "default"), "slice": ("inputs", "start_indices"),
     "slice_update": ("inputs", "start_indices", "updates"),
 }  # fmt: skip

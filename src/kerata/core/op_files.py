@@ -34,6 +34,7 @@ _ODD_NAMES = {
 _MODULES = {
     "core": "associative_scan cast cond fori_loop map saturate_cast scan scatter scatter_update slice slice_update "
     "stop_gradient switch unstack vectorized_map while_loop",
+    "einops": "rearrange",
     "image": "affine_transform crop_images elastic_transform extract_patches gaussian_blur hsv_to_rgb map_coordinates "
     "pad_images perspective_transform resize rgb_to_grayscale rgb_to_hsv scale_and_translate sobel_edges ssim",
     "linalg": "cholesky cholesky_inverse det eig eigh inv jvp lstsq lu_factor matrix_rank norm pinv qr solve "

@@ -205,7 +205,7 @@ def serialize_keras_object(obj: Any) -> Any:
     registered = _registered_names.get(cls)
     data: dict[str, Any] = {
         "module": _module_name(cls),
-        "class_name": getattr(cls, "_serialized_name", cls.__name__),
+        "class_name": vars(cls).get("_serialized_name", cls.__name__),
         "config": obj.get_config(),
         "registered_name": registered or (None if _is_own(cls) else cls.__name__),
     }

@@ -67,7 +67,7 @@ class SeedGenerator(Stateful):
     def next(self, ordered: bool = True) -> Any:
         """Return a key, uint32 (2,): the seed and how many keys came before."""
         key = self.state.raw_value()
-        self.state.assign_unchecked(key + engine.arrays.as_array(np.array([0, 1], "uint32")))
+        self.state.assign_unchecked(engine.xp.add(key, engine.arrays.as_array(np.array([0, 1], "uint32"))))
         return key
 
     def save_own_variables(self, store: Any) -> None:

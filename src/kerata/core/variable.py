@@ -247,11 +247,15 @@ def _plain(x: Any) -> Any:
     return x.value if isinstance(x, Variable) else x
 
 
+def _operand(x: Any) -> Any:
+    return engine.arrays.as_array(x) if isinstance(x, np.ndarray) else _plain(x)  # not every engine mixes with NumPy
+
+
 def _delegate(name: str) -> Callable[..., Any]:
     def operator(self: Variable, *others: Any) -> Any:
         if any(hasattr(o, "_history") for o in others):  # a symbolic tensor: let its own operator record the call
             return NotImplemented
-        return getattr(self.value, name)(*(_plain(o) for o in others))
+        return getattr(self.value, name)(*(_operand(o) for o in others))
 
     operator.__name__ = name
     return operator

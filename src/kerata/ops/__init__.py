@@ -11,6 +11,7 @@ from kerata.ops import numpy as numpy
 from kerata.ops.control import *  # noqa: F403
 from kerata.ops.convolution import *  # noqa: F403
 from kerata.ops.creation import *  # noqa: F403
+from kerata.ops.einops import *  # noqa: F403
 from kerata.ops.elementwise import *  # noqa: F403
 from kerata.ops.indexing import *  # noqa: F403
 from kerata.ops.linalg import *  # noqa: F403

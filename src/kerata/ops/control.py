@@ -14,7 +14,7 @@ from kerata.core.lifting import custom_gradient as custom_gradient
 from kerata.core.op import Array, convert, op
 from kerata.core.symbolic import KerasTensor, Operation
 from kerata.core.variable import Variable
-from kerata.engine import arrays, transforms
+from kerata.engine import arrays, transforms, xp
 
 __all__ = [
     "associative_scan", "cond", "convert_to_numpy", "custom_gradient", "dtype", "fori_loop", "is_tensor", "map",
@@ -170,8 +170,6 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
     excluded = set(excluded or ())
 
     def call(*args: Any) -> Any:
-        from kerata.engine import xp
-
         kept = [i for i in range(len(args)) if i not in excluded]
         wide = xp.broadcast_arrays(*(convert(args[i]) for i in kept))
 
@@ -201,7 +199,8 @@ def stop_gradient(variable: Array) -> Array:
 @op
 def view(x: Array, dtype: Any = None) -> Array:
     """Return the same bytes read as another dtype."""
-    return x.view(dtypes.standardize(dtype or x.dtype))
+    name = dtypes.standardize(dtype or x.dtype)
+    return x.view(getattr(xp, "bool_" if name == "bool" else name))
 
 
 def shape(x: Any) -> tuple[int | None, ...]:

@@ -40,7 +40,7 @@ def where(condition: Array, x1: Operand = None, x2: Operand = None) -> Array:
     """Return x1 where the condition is true and x2 elsewhere; with no choices, where it is true."""
     if x1 is None or x2 is None:
         return tuple(arrays.cast(i, "int32") for i in xp.nonzero(condition))
-    return xp.where(condition if condition.dtype == "bool" else condition != 0, x1, x2)
+    return xp.where(condition if dtypes.dtype_of(condition) == "bool" else condition != 0, x1, x2)
 
 
 @op
@@ -65,7 +65,7 @@ def slice(inputs: Array, start_indices: Any, shape: Sequence[int]) -> Array:
 @op
 def slice_update(inputs: Array, start_indices: Any, updates: Array) -> Array:
     """Return `inputs` with the block that begins at `start_indices` replaced."""
-    return arrays.dynamic_set(inputs, _starts(start_indices), arrays.cast(updates, inputs.dtype.name))
+    return arrays.dynamic_set(inputs, _starts(start_indices), arrays.cast(updates, dtypes.dtype_of(inputs)))
 
 
 def _starts(start_indices: Any) -> list[Any]:
@@ -106,7 +106,7 @@ def one_hot(x: Array, num_classes: int, axis: int = -1, dtype: Any = None, spars
     """Return vectors with a one at each number of x and zeros elsewhere; all zeros for a number out of range."""
     axis = axis if axis >= 0 else x.ndim + 1 + axis
     classes = xp.reshape(xp.arange(num_classes), (num_classes,) + (1,) * (x.ndim - axis))
-    x = x if x.dtype.name.startswith(("int", "uint")) else arrays.cast(x, "int32")
+    x = x if dtypes.is_int(x.dtype) else arrays.cast(x, "int32")
     return arrays.cast(xp.expand_dims(x, axis) == classes, dtypes.standardize(dtype))
 
 

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerata import config, errors
+from kerata.core import dtypes
 from kerata.core.op import Array, FloatArray, FloatOperand, op
 from kerata.engine import arrays, transforms, xp
+from kerata.ops.convolution import *  # noqa: F403  (Keras has these under this path too)
+from kerata.ops.ctc import ctc_decode as ctc_decode
+from kerata.ops.ctc import ctc_loss as ctc_loss
+from kerata.ops.indexing import multi_hot as multi_hot
+from kerata.ops.indexing import one_hot as one_hot
+from kerata.ops.reductions import moments as moments
 
 __all__ = [
-    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "ctc_loss",
-    "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
+    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "ctc_decode",
+    "ctc_loss", "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
     "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "normalize", "polar", "psnr",
     "relu", "relu6", "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign",
     "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish",
@@ -251,11 +258,11 @@ def batch_normalization(
     shift = -_along(x, mean, axis) * factor
     if offset is not None:
         shift = shift + _along(x, offset, axis)
-    return x * arrays.cast(factor, x.dtype.name) + arrays.cast(shift, x.dtype.name)
+    return x * arrays.cast(factor, dtypes.dtype_of(x)) + arrays.cast(shift, dtypes.dtype_of(x))
 
 
 def _at_least_float32(x: Any) -> Any:
-    return arrays.cast(x, "float32") if x.dtype.name in ("float16", "bfloat16") else x
+    return arrays.cast(x, "float32") if dtypes.dtype_of(x) in ("float16", "bfloat16") else x
 
 
 @op
@@ -280,7 +287,7 @@ def layer_normalization(
         y = y * _along(x, gamma, axis)
     if beta is not None:
         y = y + _along(x, beta, axis)
-    return arrays.cast(y, x.dtype.name)
+    return arrays.cast(y, dtypes.dtype_of(x))
 
 
 @op
@@ -294,7 +301,7 @@ def rms_normalization(
     y = wide / xp.sqrt(xp.mean(xp.square(wide), axis=axis, keepdims=True) + epsilon)
     if scale is not None:
         y = y * _along(x, scale, axis)
-    return arrays.cast(y, x.dtype.name)
+    return arrays.cast(y, dtypes.dtype_of(x))
 
 
 @op
@@ -376,42 +383,6 @@ def binary_crossentropy(target: FloatOperand, output: FloatOperand, from_logits:
     return -(target * xp.log(p) + (1 - target) * xp.log(1 - p))
 
 
-@op
-def ctc_loss(
-    target: Array, output: FloatArray, target_length: Array, output_length: Array, mask_index: int = 0
-) -> Array:
-    """Return -log of the probability that `output` (B, T, classes), logits, spells `target` (B, L).
-
-    The forward pass over labels with a blank (`mask_index`) between any two; paths are summed in log space (Graves
-    and others 2006, https://www.cs.toronto.edu/~graves/icml_2006.pdf).
-    """
-    log_p = log_softmax(output)
-    batch, times, _ = log_p.shape
-    states = 2 * target.shape[1] + 1
-    blank = xp.full((batch, target.shape[1]), mask_index, target.dtype)
-    labels = xp.concatenate([xp.reshape(xp.stack([blank, target], -1), (batch, -1)), blank[:, :1]], 1)
-    never = xp.asarray(-1e30, log_p.dtype)
-    # A path may skip the blank between two labels that differ.
-    skips = xp.concatenate([xp.zeros((batch, 2), "bool"), labels[:, 2:] != labels[:, :-2]], 1)
-    skips = xp.logical_and(skips, labels != mask_index)
-    emission = xp.take_along_axis(log_p, xp.broadcast_to(labels[:, None], (batch, times, states)), axis=2)
-    alpha = xp.where(xp.arange(states) < 2, emission[:, 0], never)
-
-    def step(alpha: Any, at: Any) -> tuple[Any, None]:
-        time, emitted = at
-        one = xp.concatenate([xp.full((batch, 1), never), alpha[:, :-1]], 1)
-        two = xp.concatenate([xp.full((batch, 2), never), alpha[:, :-2]], 1)[:, :states]
-        grown = emitted + xp.logaddexp(xp.logaddexp(alpha, one), xp.where(skips, two, never))
-        return xp.where((time < output_length)[:, None], grown, alpha), None
-
-    rest = (xp.arange(1, times), xp.moveaxis(emission[:, 1:], 1, 0))
-    alpha, _ = transforms.scan(step, alpha, rest, None, False)
-    last = (2 * target_length)[:, None]
-    end = xp.take_along_axis(alpha, last, axis=1)[:, 0]
-    before = xp.take_along_axis(alpha, xp.maximum(last - 1, 0), axis=1)[:, 0]
-    return -xp.where(target_length > 0, xp.logaddexp(end, before), end)
-
-
 # Attention ------------------------------------------------------------------------------------------------------
 
 
@@ -451,7 +422,7 @@ def dot_product_attention(
     if is_causal:
         rows, columns = xp.arange(query.shape[1]), xp.arange(key.shape[1])
         logits = xp.where(columns[None] <= rows[:, None], logits, lowest)
-    weights = arrays.cast(softmax(logits), value.dtype.name)
+    weights = arrays.cast(softmax(logits), dtypes.dtype_of(value))
     return xp.einsum("bnts,bsnh->btnh", weights, value)
 
 

@@ -26,8 +26,7 @@ def _axis(axis: Axis) -> Any:
 
 def _wide(x: Any) -> Any:
     """Return small integers as int32, as sums of them need."""
-    name = x.dtype.name
-    return arrays.cast(x, "int32") if name in ("bool", "int8", "int16") else x
+    return arrays.cast(x, "int32") if dtypes.dtype_of(x) in ("bool", "int8", "int16") else x
 
 
 @op
@@ -165,13 +164,13 @@ def logsumexp(x: FloatArray, axis: Axis = None, keepdims: bool = False) -> Array
 @op
 def moments(x: FloatArray, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Array, Array]:
     """Return the mean and the variance along `axes`; halves are summed in float32."""
-    wide = arrays.cast(x, "float32") if x.dtype.name in ("float16", "bfloat16") else x
+    wide = arrays.cast(x, "float32") if dtypes.dtype_of(x) in ("float16", "bfloat16") else x
     mean = xp.mean(wide, axis=_axis(axes), keepdims=True)
     variance = xp.mean(xp.square(wide - mean), axis=_axis(axes), keepdims=keepdims)
     mean = mean if keepdims else xp.squeeze(mean, _axis(axes))
     low, high = dtypes.limits(x.dtype)
     if wide is not x:
-        mean, variance = (arrays.cast(xp.clip(y, low, high), x.dtype.name) for y in (mean, variance))
+        mean, variance = (arrays.cast(xp.clip(y, low, high), dtypes.dtype_of(x)) for y in (mean, variance))
     return mean, variance
 
 
@@ -184,7 +183,7 @@ def bincount(x: Array, weights: Any = None, minlength: int = 0, sparse: bool = F
         minlength: how many bins there are at least. Inside a compiled function it is the number of bins.
     """
     length = minlength
-    if not arrays.is_traced(x) and x.size:
+    if not arrays.is_traced(x) and 0 not in x.shape:
         length = builtins.max(minlength, int(xp.max(x)) + 1)
     hits = xp.expand_dims(x, -1) == xp.arange(length)
     if weights is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -257,4 +258,4 @@ def ndim(x: Any) -> int:
 @op
 def size(x: Array) -> Array:
     """Return how many values x has."""
-    return xp.asarray(x.size, "int32")
+    return xp.asarray(math.prod(x.shape), "int32")

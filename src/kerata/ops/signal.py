@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from kerata import errors
+from kerata.core import dtypes
 from kerata.core.op import Array, FloatArray, convert, op
 from kerata.engine import arrays, xp
 
@@ -71,7 +72,7 @@ def _window(window: Any, length: int, fft_length: int, dtype: Any) -> Any:
         low = {"hann": 0.5, "hamming": 0.54}[window]
         values = low - (1 - low) * xp.cos(2 * math.pi * xp.arange(length, dtype=dtype) / length)
     else:
-        values = arrays.cast(convert(window), dtype.name)
+        values = arrays.cast(convert(window), dtypes.standardize(dtype))
     before = (fft_length - length) // 2
     return xp.pad(values, (before, fft_length - length - before))
 

@@ -11,6 +11,19 @@ case("ravel", x(2, 3), ref=np.ravel)
 case("transpose", x(2, 3, 4), ref=np.transpose)
 case("transpose", x(2, 3, 4), (0, 2, 1), ref=np.transpose)
 case("moveaxis", x(2, 3, 4), 1, -1, ref=np.moveaxis)
+CELLS = np.arange(48.0).reshape(2, 4, 6, 1)
+case("rearrange", CELLS, "b h w c -> b c h w", ref=lambda x, _: x.transpose(0, 3, 1, 2))
+case("rearrange", CELLS, "b h w c -> (b h) w c", ref=lambda x, _: x.reshape(-1, 6, 1))
+case("rearrange", CELLS, "b ... c -> b c ...", ref=lambda x, _: x.transpose(0, 3, 1, 2))
+case(
+    "rearrange",
+    CELLS,
+    "b (h s) (w t) c -> b h w (s t c)",
+    s=2,
+    t=3,
+    ref=lambda x, _, s, t: x.reshape(-1, 2, 2, 2, 3, 1).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 2, 2, 6),
+)
+case("rearrange", CELLS, "b h w 1 -> w b 1 h", ref=lambda x, _: x[..., 0].transpose(2, 0, 1)[:, :, None])
 case("swapaxes", x(2, 3, 4), 0, 2, ref=np.swapaxes)
 case("expand_dims", x(2, 3), 1, ref=np.expand_dims)
 case("expand_dims", x(2, 3), (0, 3), ref=np.expand_dims)

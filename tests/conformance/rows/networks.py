@@ -168,6 +168,41 @@ case(
 )
 
 
+def labels_by_paths(logits: np.ndarray, lengths: np.ndarray, _: str, beam_width: int, top_paths: int) -> tuple:
+    """The most probable labels of each sequence, by adding up the paths that spell the same, one by one."""
+    labels, scores = np.full((top_paths, *logits.shape[:2]), -1), np.zeros((len(logits), top_paths))
+    for b, (scene, length) in enumerate(zip(logits, lengths)):
+        p, total = softmax(scene), {}
+        for path in np.ndindex(*(scene.shape[1],) * int(length)):
+            spelled = tuple(c for i, c in enumerate(path) if c and (i == 0 or c != path[i - 1]))
+            total[spelled] = total.get(spelled, 0) + np.prod([p[t, c] for t, c in enumerate(path)])
+        for i, spelled in enumerate(sorted(total, key=total.__getitem__, reverse=True)[:top_paths]):
+            labels[i, b, : len(spelled)], scores[b, i] = spelled, np.log(total[spelled])
+    return labels, scores
+
+
+SPELLED = 2 * np.random.default_rng(6).normal(size=(3, 5, 3))
+case("ctc_decode", SPELLED, np.array([5, 3, 4]), "beam_search", 40, 3, ref=labels_by_paths, tol=1e-4)
+case("ctc_decode", SPELLED, np.array([5, 0, 1]), "beam_search", 4, 1, mask_index=None)
+SEEN = 9 * np.eye(3)[[[1, 1, 0, 1, 2, 2], [0, 2, 2, 1, 1, 1]]]
+case(
+    "ctc_decode",
+    SEEN,
+    np.array([6, 3]),
+    ref=lambda *_: (np.array([[[1, 1, 2, -1, -1, -1], [2, -1, -1, -1, -1, -1]]]), np.array([[-54], [-27]])),
+    grad=False,  # corners: equal numbers
+)
+case(
+    "ctc_decode",
+    SEEN,
+    np.array([6, 3]),
+    merge_repeated=False,
+    mask_index=2,
+    ref=lambda *_, **__: (np.array([[[1, 1, 0, 1, -1, -1], [0, -1, -1, -1, -1, -1]]]), np.array([[-54], [-27]])),
+    grad=False,
+)
+
+
 def attention(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: Any = None, is_causal: bool = False, **_: Any
 ) -> np.ndarray:

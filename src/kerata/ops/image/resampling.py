@@ -1,4 +1,4 @@
-"""Images: (H, W, C) or (B, H, W, C), or with channels first."""
+"""Images on another grid: each new cell is a mixture of old ones, axis by axis."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from kerata import config, errors
-from kerata.core.op import Array, op
+from kerata.core import dtypes
+from kerata.core.op import Array, FloatArray, FloatOperand, op
 from kerata.engine import arrays, xp
 
-__all__ = ["resize"]
+__all__ = ["resize", "scale_and_translate"]
 
 
 # How much a cell counts at a distance x, over a NumPy-like namespace m.
@@ -35,18 +36,14 @@ def _lanczos(radius: int) -> Any:
 
 
 _KERNELS = {"bilinear": _triangle, "bicubic": _cubic, "lanczos3": _lanczos(3), "lanczos5": _lanczos(5)}
+_METHODS = {**_KERNELS, "linear": _triangle, "trilinear": _triangle, "cubic": _cubic, "tricubic": _cubic}
 _LARGEST_CONSTANT = 1 << 22
 
 
-def _weights(old: int, new: int, interpolation: str, antialias: bool) -> Any:
-    """Return the matrix (old, new) whose columns say how the old cells mix into a new one."""
-    # In float64 on the host, as a constant of the program; but a large one would bloat the program, and be computed
-    # in vain where shapes are only inferred.
-    m = np if old * new <= _LARGEST_CONSTANT else xp
-    scale = new / old
-    centres = (m.arange(new) + 0.5) / scale - 0.5
-    stretch = max(1 / scale, 1.0) if antialias else 1.0
-    weights = _KERNELS[interpolation](m, (centres[None] - m.arange(old)[:, None]) / stretch)
+def _mixture(m: Any, old: int, centres: Any, scale: Any, kernel: Any, antialias: bool) -> Any:
+    """Return the matrix (old, new) whose columns say how the old cells mix into a new one at `centres`."""
+    stretch = m.maximum(1 / scale, 1.0) if antialias else 1.0
+    weights = kernel(m, (centres[None] - m.arange(old)[:, None]) / stretch)
     total = weights.sum(0, keepdims=True)
     return m.where(m.abs(total) > 1e-6, weights / m.where(total == 0, 1, total), 0)
 
@@ -58,7 +55,16 @@ def _resize_axis(x: Any, axis: int, new: int, interpolation: str, antialias: boo
     if interpolation == "nearest":
         index = np.minimum(np.floor((np.arange(new) + 0.5) * old / new), old - 1).astype("int32")
         return xp.take(x, arrays.as_array(index), axis=axis)
-    weights = arrays.as_array(_weights(old, new, interpolation, antialias), x.dtype.name)
+    # In float64 on the host, as a constant of the program; but a large one would bloat the program, and be computed
+    # in vain where shapes are only inferred.
+    m = np if old * new <= _LARGEST_CONSTANT else xp
+    scale = new / old
+    weights = _mixture(m, old, (m.arange(new) + 0.5) / scale - 0.5, scale, _KERNELS[interpolation], antialias)
+    return _mixed(x, axis, weights)
+
+
+def _mixed(x: Any, axis: int, weights: Any) -> Any:
+    weights = arrays.as_array(weights, dtypes.dtype_of(x))
     return xp.moveaxis(xp.tensordot(x, weights, axes=((axis,), (0,))), -1, axis)
 
 
@@ -92,19 +98,13 @@ def resize(
     height, width = (int(n) for n in size)
     if crop_to_aspect_ratio or pad_to_aspect_ratio:
         x = _to_ratio(x, rows, columns, height / width, crop_to_aspect_ratio, fill_value)
-    kind = x.dtype.name
+    kind = dtypes.dtype_of(x)
     exact = interpolation == "nearest" or "float" in kind
     x = x if exact else arrays.cast(x, config.floatx())
     x = _resize_axis(x, rows, height, interpolation, antialias)
     x = _resize_axis(x, columns, width, interpolation, antialias)
-    x = x if exact else arrays.cast(xp.clip(xp.round(x), *_range(kind)), kind)
+    x = x if exact else arrays.cast(xp.clip(xp.round(x), *dtypes.limits(kind)), kind)
     return xp.moveaxis(x, -1, -3) if first else x
-
-
-def _range(dtype: str) -> tuple[Any, Any]:
-    from kerata.core import dtypes
-
-    return dtypes.limits(dtype)
 
 
 def _to_ratio(x: Any, rows: int, columns: int, ratio: float, crop: bool, fill_value: float) -> Any:
@@ -119,3 +119,55 @@ def _to_ratio(x: Any, rows: int, columns: int, ratio: float, crop: bool, fill_va
     pads = [(0, 0)] * x.ndim
     pads[rows], pads[columns] = (top, new_height - height - top), (left, new_width - width - left)
     return xp.pad(x, pads, constant_values=fill_value)
+
+
+@op
+def scale_and_translate(
+    images: FloatArray,
+    output_shape: Sequence[int | None],
+    scale: FloatOperand,
+    translation: FloatOperand,
+    spatial_dims: Sequence[int],
+    method: str,
+    antialias: bool = True,
+) -> Array:
+    """Return images scaled and moved: what was at y along an axis is at y · scale + translation. Outside lies 0.
+
+    A cell has its centre at y = 0.5, 1.5, …
+
+    Args:
+        images: of any number of axes; integers become floats.
+        output_shape: of the result; None along an axis that is not scaled stands for the size of the images.
+        scale, translation: (K,) for the K axes in `spatial_dims`.
+        method: "linear", "cubic", "lanczos3" or "lanczos5"; "bilinear", "trilinear", "bicubic" and "tricubic" say
+            the same.
+        antialias: whether shrinking averages over all the cells that it drops.
+
+    Example:
+        >>> x = [[1.0, 2.0, 3.0]]
+        >>> kerata.ops.image.scale_and_translate(x, (1, 3), [1.0], [1.0], (1,), "linear").tolist()
+        [[0.0, 1.0, 2.0]]
+    """
+    where = "ops.image.scale_and_translate"
+    if method not in _METHODS:
+        raise errors.UnknownName("method", method, _METHODS, where=where)
+    axes = [axis % images.ndim for axis in spatial_dims]
+    if not len(axes) == scale.shape[0] == translation.shape[0]:
+        raise errors.ShapeMismatch(
+            "each axis has one scale and one translation.", where=where, expected=f"{len(axes)} of both",
+            got=f"scale of shape {tuple(scale.shape)}, translation of shape {tuple(translation.shape)}",
+        )  # fmt: skip
+    wanted = [n if i in axes or new is None else new for i, (n, new) in enumerate(zip(images.shape, output_shape))]
+    if len(output_shape) != images.ndim or wanted != list(images.shape):
+        raise errors.ShapeMismatch(
+            "only scaled axes change their size.", where=where, expected=f"images of shape {tuple(images.shape)} with "
+            f"other sizes along axes {axes}", got=f"output_shape={tuple(output_shape)}",
+        )  # fmt: skip
+    x = images
+    for i, axis in enumerate(axes):
+        old, new = x.shape[axis], int(output_shape[axis] or x.shape[axis])
+        centres = (xp.arange(new) + 0.5 - translation[i]) / scale[i] - 0.5
+        weights = _mixture(xp, old, centres, scale[i], _METHODS[method], antialias)
+        inside = xp.logical_and(centres >= -0.5, centres <= old - 0.5)
+        x = _mixed(x, axis, xp.where(inside, weights, 0))
+    return x

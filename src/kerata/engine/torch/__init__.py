@@ -1,0 +1,13 @@
+"""The PyTorch engine: PyTorch's own tensors, computed one operation after the other, on a CPU or with CUDA."""
+
+import importlib.util
+
+from kerata import errors
+
+if importlib.util.find_spec("torch") is None:
+    raise errors.Unsupported("the torch engine needs PyTorch, which is not installed.", hint="pip install torch")
+
+from kerata.engine.torch import arrays, devices, nn, random, transforms  # noqa: E402
+
+name = "torch"
+fast_ways = {}

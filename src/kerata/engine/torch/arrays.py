@@ -1,0 +1,105 @@
+"""PyTorch's tensors as arrays. Nothing here writes into a tensor that somebody else may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from kerata.engine.protocol import Array
+from kerata.engine.torch import namespace as numpy
+from kerata.engine.torch import special
+from kerata.engine.torch.tensors import as_tensor, is_traced, to_numpy
+
+__all__ = [
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "reduce_at",
+    "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+]  # fmt: skip
+
+_REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod", "add": "sum"}
+
+
+def as_array(x: Any, dtype: str | None = None) -> Array:
+    return as_tensor(x, dtype)
+
+
+def is_array(x: Any) -> bool:
+    return isinstance(x, torch.Tensor)
+
+
+def cast(x: Array, dtype: str) -> Array:
+    x = as_tensor(x)
+    return (x.real if x.is_complex() and "complex" not in str(dtype) else x).to(numpy.as_dtype(dtype))
+
+
+def set_at(x: Array, index: Any, values: Array) -> Array:
+    y = as_tensor(x).clone()
+    y[_index(index)] = as_tensor(values, y.dtype)
+    return y
+
+
+def add_at(x: Array, index: Any, values: Array) -> Array:
+    return reduce_at(x, index, values, "add")
+
+
+def reduce_at(x: Array, index: Any, values: Array, reduction: str) -> Array:
+    x = as_tensor(x)
+    # Each element's number, picked as the elements would be: then any index is a list of numbers.
+    numbers = torch.arange(x.numel(), device=x.device).reshape(x.shape)[_index(index)]
+    values = as_tensor(values, x.dtype).expand(numbers.shape)
+    flat = x.reshape(-1)
+    if reduction == "add":
+        y = flat.index_add(0, numbers.reshape(-1), values.reshape(-1))
+    else:
+        y = flat.scatter_reduce(0, numbers.reshape(-1), values.reshape(-1), _REDUCTIONS[reduction])
+    return y.reshape(x.shape)
+
+
+def _index(index: Any) -> Any:
+    """Return an index as PyTorch reads it: arrays of whole numbers are int64, or uint8 would be a mask."""
+    if isinstance(index, tuple):
+        return tuple(map(_index, index))
+    if isinstance(index, (list, np.ndarray)):
+        index = as_tensor(index)
+    if isinstance(index, torch.Tensor) and index.dtype != torch.bool:
+        return index.long()
+    return int(index) if isinstance(index, np.integer) else index
+
+
+def lu_factor(x: Array) -> tuple[Array, Array]:
+    lu, pivots = torch.linalg.lu_factor(x)
+    return lu, pivots - 1  # LAPACK counts from one
+
+
+def rows(x: Array, index: Array) -> Array:
+    if not isinstance(x, torch.Tensor):
+        return as_tensor(x[np.asarray(index)])
+    return x[as_tensor(index).long().to(x.device)]
+
+
+def dynamic_slice(x: Array, start: Sequence[Any], shape: Sequence[int]) -> Array:
+    return as_tensor(x)[_block(x, start, shape)]
+
+
+def dynamic_set(x: Array, start: Sequence[Any], values: Array) -> Array:
+    y = as_tensor(x).clone()
+    y[_block(x, start, values.shape)] = as_tensor(values, y.dtype)
+    return y
+
+
+def _block(x: Array, start: Sequence[Any], shape: Sequence[int]) -> tuple[Any, ...]:
+    """Return the index of a block of `shape`, moved where needed to lie inside `x`."""
+    bounds = list(zip(start, x.shape, shape, strict=True))
+    if not any(is_traced(first) for first in start):
+        firsts = [min(max(int(first), 0), whole - part) for first, whole, part in bounds]
+        return tuple(slice(first, first + part) for first, part in zip(firsts, shape))
+    lines = [as_tensor(f).long().clamp(0, w - p) + torch.arange(p, device=x.device) for f, w, p in bounds]
+    return tuple(line.reshape((-1,) + (1,) * (len(lines) - 1 - axis)) for axis, line in enumerate(lines))
+
+
+def top_k(x: Array, k: int) -> tuple[Array, Array]:
+    # torch.topk is faster, but of equal elements it may give any first.
+    values, indices = torch.sort(x, dim=-1, descending=True, stable=True)
+    return values[..., :k], indices[..., :k].to(torch.int32)

@@ -1,0 +1,32 @@
+"""PyTorch's devices by name: "cpu:0", "gpu:0"."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from kerata import errors, tree
+from kerata.engine.protocol import Tree
+from kerata.engine.torch.tensors import as_tensor, on_device
+
+__all__ = ["names", "scope", "put"]
+
+
+def names(kind: str | None = None) -> list[str]:
+    gpus = [f"gpu:{i}" for i in range(torch.cuda.device_count())]
+    found = {None: gpus or ["cpu:0"], "cpu": ["cpu:0"], "gpu": gpus, "cuda": gpus}
+    return found.get(kind, [])
+
+
+def scope(name: str) -> AbstractContextManager[Any]:
+    kind, _, index = name.lower().partition(":")
+    if f"{'gpu' if kind == 'cuda' else kind}:{index or 0}" not in names(kind):
+        known = [*names("cpu"), *names("gpu")]
+        raise errors.InvalidArgument("there is no such device.", where="device", expected=known, got=name)
+    return on_device(torch.device("cpu" if kind == "cpu" else f"cuda:{index or 0}"))
+
+
+def put(x: Tree) -> Tree:
+    return tree.map_structure(as_tensor, x)

@@ -20,7 +20,7 @@ from kerata.layers.einsum import EinsumDense
 from kerata.layers.input_spec import InputSpec
 from kerata.layers.regularization import Dropout
 
-__all__ = ["GroupedQueryAttention", "MultiHeadAttention"]
+__all__ = ["GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"]
 
 
 class _Heads(Layer):
@@ -356,3 +356,6 @@ class GroupedQueryAttention(_Heads):
 
 def _several(value: Any) -> tuple[int, ...] | None:
     return (value,) if isinstance(value, int) else tuple(value) if value else None
+
+
+GroupQueryAttention = GroupedQueryAttention  # its public name

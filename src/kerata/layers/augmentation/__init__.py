@@ -1,0 +1,1 @@
+"""Layers that frame, turn, colour and mix images."""

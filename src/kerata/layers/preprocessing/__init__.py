@@ -1,0 +1,1 @@
+"""Layers that turn text, categories, numbers and sound into what a network takes."""

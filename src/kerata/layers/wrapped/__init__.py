@@ -1,0 +1,1 @@
+"""Layers of other libraries as layers of kerata."""

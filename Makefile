@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench docs api clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -41,6 +41,9 @@ bench: $(VENV)/.bench  ## the table beside other frameworks, as Markdown and JSO
 
 docs: $(VENV)/.test  ## run every example of the guide pages
 	$(BIN)/python -m pytest tests/test_docs.py
+
+api: $(VENV)/.test  ## compare the public names with Keras's, and write docs/api-differences.md
+	$(BIN)/python -m tools.api --markdown docs/api-differences.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

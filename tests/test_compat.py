@@ -104,11 +104,11 @@ def test_old_paths_do_not_hide_kerata_files():
 
 # What kerata does not have so far; whoever adds it takes it off this list.
 ABSENT_MODULES = """
-    keras.applications keras.distillation keras.distribution keras.export keras.optimizers.legacy keras.quantizers
-    keras.utils.bounding_boxes keras.utils.legacy keras.visualization keras.wrappers
+    keras.applications keras.distillation keras.distribution keras.export keras.quantizers
+    keras.utils.bounding_boxes keras.visualization keras.wrappers
 """.split()  # noqa: SIM905
 ABSENT_NAMES = """
-    keras.Quantizer keras.RematScope keras.StatelessScope keras.SymbolicScope
+    keras.Quantizer
     keras.preprocessing.image.array_to_img keras.preprocessing.image.img_to_array keras.preprocessing.image.load_img
     keras.preprocessing.image.save_img keras.preprocessing.image.smart_resize
     keras.preprocessing.image_dataset_from_directory keras.preprocessing.text_dataset_from_directory

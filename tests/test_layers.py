@@ -58,7 +58,6 @@ REFUSED = {
         lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"max": 1}), errors.InvalidArgument, ["rmax"],
     ),
     "a class to wrap": (lambda: layers.Wrapper(layers.Dense), errors.InvalidType, ["Dense() makes one"]),
-    "low rank": (lambda: layers.Dense(3, lora_rank=2), errors.Unsupported, ["lora_rank"]),
     "name with a slash": (lambda: layers.Dense(3, name="a/b"), errors.InvalidArgument, ["a/b"]),
     "equation": (lambda: layers.EinsumDense("ab->ab", 3), errors.InvalidArgument, ["ab->ab", "ab,bc->ac"]),
     "no shape": (lambda: layers.Input(), errors.InvalidArgument, ["shape="]),

@@ -2,6 +2,9 @@ from . import (
     activations as activations,
 )
 from . import (
+    backend as backend,
+)
+from . import (
     callbacks as callbacks,
 )
 from . import (
@@ -35,10 +38,16 @@ from . import (
     layers as layers,
 )
 from . import (
+    legacy as legacy,
+)
+from . import (
     losses as losses,
 )
 from . import (
     metrics as metrics,
+)
+from . import (
+    mixed_precision as mixed_precision,
 )
 from . import (
     models as models,
@@ -48,6 +57,12 @@ from . import (
 )
 from . import (
     optimizers as optimizers,
+)
+from . import (
+    preprocessing as preprocessing,
+)
+from . import (
+    quantizers as quantizers,
 )
 from . import (
     random as random,
@@ -65,6 +80,7 @@ from . import (
     utils as utils,
 )
 from .core.dtype_policies import DTypePolicy as DTypePolicy
+from .core.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
 from .core.function import Function as Function
 from .core.lifting import custom_gradient as custom_gradient
 from .core.lifting import grad as grad
@@ -74,6 +90,9 @@ from .core.lifting import stop_gradient as stop_gradient
 from .core.lifting import value_and_grad as value_and_grad
 from .core.lifting import vmap as vmap
 from .core.op import op as op
+from .core.public_scopes import RematScope as RematScope
+from .core.public_scopes import StatelessScope as StatelessScope
+from .core.public_scopes import SymbolicScope as SymbolicScope
 from .core.scopes import device as device
 from .core.scopes import name_scope as name_scope
 from .core.symbolic import KerasTensor as KerasTensor
@@ -88,6 +107,7 @@ from .metrics import Metric as Metric
 from .models import Model as Model
 from .models import Sequential as Sequential
 from .optimizers import Optimizer as Optimizer
+from .quantizers import Quantizer as Quantizer
 from .regularizers import Regularizer as Regularizer
 
 __version__: str

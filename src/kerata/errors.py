@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 __all__ = [
     "KerataError", "InvalidArgument", "InvalidType", "ShapeMismatch", "UnknownName", "NotBuilt", "NotCompiled",
-    "Unsupported", "CorruptFile", "StateError", "user_facing", "did_you_mean", "show_internal_frames",
+    "Unsupported", "CorruptFile", "StateError", "ValueUnknown", "user_facing", "did_you_mean", "show_internal_frames",
 ]  # fmt: skip
 
 
@@ -85,6 +85,10 @@ class CorruptFile(KerataError, ValueError):
 
 class StateError(KerataError, RuntimeError):
     """A Variable is used in a way that a compiled or transformed function does not allow."""
+
+
+class ValueUnknown(StateError):
+    """A tensor's value was asked for where only its shape is known."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

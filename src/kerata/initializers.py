@@ -254,9 +254,11 @@ class Orthogonal(RandomInitializer):
         if len(shape) < 2:
             raise errors.ShapeMismatch("needs two axes or more.", where="Orthogonal", got=shape)
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        q, r = ops.qr(random.normal((max(rows, columns), min(rows, columns)), dtype=dtype, seed=self.seed))
+        dtype = dtypes.standardize(dtype)
+        exact = dtype if dtype == "float64" else "float32"  # 16 bits are too few for a factorization
+        q, r = ops.qr(random.normal((max(rows, columns), min(rows, columns)), dtype=exact, seed=self.seed))
         q = q * ops.sign(ops.diag(r))  # so that every orthogonal matrix is equally likely
-        return self.gain * ops.reshape(ops.transpose(q) if rows < columns else q, shape)
+        return ops.cast(self.gain * ops.reshape(ops.transpose(q) if rows < columns else q, shape), dtype)
 
 
 class STFT(Initializer):

@@ -108,4 +108,4 @@ def dropout(
     if noise_shape is not None:
         shape = tuple(n if d is None else d for d, n in zip(noise_shape, inputs.shape, strict=True))
     keep = engine.random.keep_mask(draw_key(seed), rate, shape)
-    return xp.where(keep, inputs / (1 - rate) if rate != 1 else inputs, xp.zeros_like(inputs))
+    return xp.where(keep, inputs / (1 - rate) if rate != 1 else inputs, 0)

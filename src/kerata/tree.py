@@ -73,8 +73,8 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
     return spec.unflatten(func(*group) for group in zip(*parts))
 
 
-def assert_same_structure(a: Any, b: Any) -> None:
-    """Raise if `a` and `b` differ in structure (types of containers, keys, lengths)."""
+def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
+    """Raise if `a` and `b` differ in structure (types of containers, keys, lengths); `check_types` is of old Keras."""
     first = optree.tree_structure(a, none_is_leaf=True, namespace=_NAMESPACE)
     second = optree.tree_structure(b, none_is_leaf=True, namespace=_NAMESPACE)
     if first != second:

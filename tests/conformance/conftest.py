@@ -33,6 +33,15 @@ DIFFERENT = {
 """What an engine does in its own way: the test, its row, and why. It must indeed fail there."""
 
 
+@pytest.fixture(autouse=True)
+def traced_and_not_lowered(monkeypatch):
+    """PyTorch's compiler takes seconds for a program: here programs are traced, and their graphs run as they are."""
+    if "torch" in INSTALLED:
+        from kerata.engine.torch import compiling
+
+        monkeypatch.setattr(compiling, "lowered", lambda graph, inputs: graph)
+
+
 @pytest.fixture(params=params([name for name in config.ENGINES if name != "numpy"]))
 def differentiating(request):
     return request.param

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerata import config, errors, tree
 
@@ -134,16 +136,19 @@ class CallbackList:
         if add_history and self.history is None:
             self.history = History()
             self.callbacks.append(self.history)
-        self.params = params
-        for callback in self.callbacks:
-            if model is not None:
-                callback.set_model(model)
-            callback.set_params(params)
+        self.model: Any = None
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
         self._active = {
             mode: [c for c in self.callbacks if not isinstance(c, Callback) or _overrides(c, *_batch_hooks(mode))]
             for mode in ("train", "test", "predict")
         }
         self._progress = [c for c in self.callbacks if hasattr(c, "on_steps")]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the hooks, which are made below
 
     @classmethod
     def ensure(
@@ -201,14 +206,33 @@ class CallbackList:
             if hasattr(callback, "close"):
                 callback.close()
 
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("on_"):
-            raise AttributeError(name)
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tell every callback `verbose`, `epochs` and `steps`."""
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
 
-        def call_all(*args: Any) -> None:
-            first = args[:-1] if args and isinstance(args[-1], dict) else args
-            logs = args[-1] if args and isinstance(args[-1], dict) else {}
-            for callback in self.callbacks:
-                getattr(callback, name)(*first, logs)
+    def set_model(self, model: Any) -> None:
+        """Tell every callback the model."""
+        self.model = model
+        for callback in self.callbacks:
+            callback.set_model(model)
 
-        return call_all
+
+def _call_all(hook: str) -> Callable[..., None]:
+    """Return the method that calls `hook` of every callback; it has the parameters of `Callback`'s."""
+    signature = inspect.signature(getattr(Callback, hook))
+
+    @functools.wraps(getattr(Callback, hook))
+    def method(self: CallbackList, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        _, *given, logs = bound.arguments.values()
+        for callback in self.callbacks:
+            getattr(callback, hook)(*given, {} if logs is None else logs)
+
+    return method
+
+
+for _hook in [name for name in vars(Callback) if name.startswith("on_")]:
+    setattr(CallbackList, _hook, _call_all(_hook))

@@ -74,12 +74,22 @@ class LearningRateScheduler(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is no number."""
+    """Stops training when the loss is no number.
+
+    Args:
+        raise_error: raise an error at once, so that no callback's `on_train_end` runs, instead of ending `fit`.
+    """
 
     reads_only_logs = True
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss) and not self.model.stop_training:
+            if self.raise_error:
+                raise errors.StateError("the loss is no number.", where=f"fit, batch {batch}", got=f"loss={loss}")
             print(f"\nBatch {batch}: the loss is {loss}; training stops")
             self.model.stop_training = True

@@ -124,6 +124,10 @@ class ReduceLROnPlateau(Callback):
         self.wait = self.cooldown_counter = 0
         self._watch.reset()
 
+    def in_cooldown(self) -> bool:
+        """Return whether epochs are still waited for since the last change."""
+        return self.cooldown_counter > 0
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
         if logs is not None:
@@ -132,12 +136,12 @@ class ReduceLROnPlateau(Callback):
         current = self._watch.value(logs)
         if current is None:
             return
-        if self.cooldown_counter > 0:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
         if self._watch.is_better(current):
             self._watch.best, self.wait = current, 0
-        elif self.cooldown_counter <= 0:
+        elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience and rate > self.min_lr:
                 new = max(rate * self.factor, self.min_lr)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerata import __version__, errors
 from kerata.compat import names
 
-__all__ = ["MissingModule", "MissingName", "View", "install", "installed", "uninstall"]
+__all__ = ["MissingModule", "MissingName", "View", "install", "installed", "names_of", "uninstall"]
 
 ROOTS = ("keras", "tensorflow")
+STAND_INS = ("torchvision",)  # answered only where the real one is not installed
 
 
 class MissingModule(errors.Unsupported, ModuleNotFoundError):
@@ -41,26 +43,36 @@ class View(types.ModuleType):
                 return importlib.import_module(full)
             except MissingModule as error:
                 raise _missing(MissingName, full, error.hint) from None
-        target = names.VIEWS[self.__name__].get(name)
-        if target is None:
-            if name.startswith("__"):
-                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-            raise _missing(MissingName, full)
-        module, _, attribute = target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except AttributeError:
-            raise _missing(MissingName, full) from None
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-            raise _missing(MissingName, full) from None
+        return _fetch(self.__name__, name)
 
     def __repr__(self) -> str:
         return f"<module {self.__name__!r}, offered by kerata>"
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *_offered(self.__name__)})
+
+
+def _fetch(view: str, name: str) -> Any:
+    """Return what `name` stands for in a view."""
+    full, target = f"{view}.{name}", names.VIEWS[view].get(name)
+    if target is None:
+        if name.startswith("__"):
+            raise AttributeError(f"module {view!r} has no attribute {name!r}")
+        raise _missing(MissingName, full)
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except AttributeError:
+        raise _missing(MissingName, full) from None
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise _missing(MissingName, full) from None
+
+
+def names_of(view: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` for a module of kerata that offers the names of a view."""
+    return functools.partial(_fetch, view), lambda: sorted(names.VIEWS[view])
 
 
 def _offered(module: str) -> list[str]:
@@ -88,12 +100,16 @@ def _missing(kind: type[errors.Unsupported], full: str, hint: str | None = None)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Stands first among Python's finders, so that an installed Keras or TensorFlow is not reached."""
+    """Finds modules below `roots`; the first of Python's finders hides what is installed, the last adds to it."""
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self.roots = roots
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] not in ROOTS:
+        root = fullname.partition(".")[0]
+        if root not in self.roots or (root in STAND_INS and root in sys.modules and not _is_ours(sys.modules[root])):
             return None
         if not _is_module(fullname):
             raise _missing(MissingModule, fullname)
@@ -145,7 +161,11 @@ def _add_former_paths(name: str, module: types.ModuleType) -> None:
             _twins.append(twin)
 
 
-_finder, _loader = _Finder(), _Loader()
+def _is_ours(module: types.ModuleType) -> bool:
+    return isinstance(module, View) or module.__name__.partition(".")[0] == "kerata"
+
+
+_finder, _last_finder, _loader = _Finder(ROOTS), _Finder(STAND_INS), _Loader()
 _displaced: dict[str, types.ModuleType] = {}
 _twins: list[str] = []
 
@@ -158,6 +178,7 @@ def installed() -> bool:
 def install() -> None:
     """Make `keras`, `tensorflow` and all below them mean kerata, until `uninstall`.
 
+    Where `torchvision` is not installed, its data sets and transforms are offered as well.
     A Keras or TensorFlow that is loaded already is set aside; names bound to it before stay what they are.
     `keras.__version__` reads "3.15.0+kerata.…": the interface spoken, and by whom.
 
@@ -172,6 +193,7 @@ def install() -> None:
         return
     _displaced.update(_take_modules())
     sys.meta_path.insert(0, _finder)
+    sys.meta_path.append(_last_finder)
 
 
 def uninstall() -> None:
@@ -179,6 +201,7 @@ def uninstall() -> None:
     if not installed():
         return
     sys.meta_path.remove(_finder)
+    sys.meta_path.remove(_last_finder)
     _take_modules()
     for twin in _twins:
         sys.modules.pop(twin, None)
@@ -188,6 +211,10 @@ def uninstall() -> None:
 
 
 def _take_modules() -> dict[str, types.ModuleType]:
-    """Remove every keras and tensorflow module from sys.modules and return them."""
-    found = [name for name in sys.modules if name.partition(".")[0] in ROOTS]
+    """Remove every keras and tensorflow module from sys.modules, and our stand-ins, and return them."""
+    found = [
+        name
+        for name, module in sys.modules.items()
+        if (root := name.partition(".")[0]) in ROOTS or (root in STAND_INS and _is_ours(module))
+    ]
     return {name: sys.modules.pop(name) for name in found}

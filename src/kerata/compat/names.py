@@ -10,13 +10,15 @@ from __future__ import annotations
 from kerata import __version__ as kerata_version
 
 __all__ = [
-    "FORMER", "HINTS", "KERAS_VERSION", "MODULES", "TENSORFLOW_VERSION", "VIEWS", "canonical", "hint_for",
+    "FORMER", "HINTS", "KERAS_VERSION", "MODULES", "TENSORFLOW_VERSION", "TORCHVISION_VERSION", "VIEWS", "canonical",
+    "hint_for",
 ]  # fmt: skip
 
 # The interface spoken, and in the local part (PEP 440) by whom: `version.parse(keras.__version__) >= "3"`
 # holds, as scripts expect, and whoever prints it sees kerata.
 KERAS_VERSION = f"3.15.0+kerata.{kerata_version}"
 TENSORFLOW_VERSION = f"2.20.0+kerata.{kerata_version}"
+TORCHVISION_VERSION = f"0.20.0+kerata.{kerata_version}"
 
 
 def _from(module: str, names: str) -> dict[str, str]:
@@ -42,6 +44,11 @@ MODULES = {
         "utils.bounding_boxes utils.legacy",
     )
     for path in paths.split()
+}
+MODULES |= {
+    "torchvision.datasets": "kerata.compat.torchvision.datasets",
+    "torchvision.transforms": "kerata.compat.torchvision.transforms",
+    "torchvision.transforms.functional": "kerata.compat.torchvision.functional",
 }
 
 
@@ -115,7 +122,7 @@ VIEWS: dict[str, dict[str, str]] = {
     "keras.preprocessing.sequence": _from("kerata.utils", "pad_sequences"),
     "keras.preprocessing.text": {},
     "keras.legacy": {},
-    "keras.legacy.saving": _from("kerata.saving", "deserialize_keras_object serialize_keras_object"),
+    "keras.legacy.saving": _from("kerata.utils.legacy", "deserialize_keras_object serialize_keras_object"),
     "tensorflow": {
         "__version__": "kerata.compat.names:TENSORFLOW_VERSION",
         "Tensor": "kerata:KerasTensor",
@@ -160,6 +167,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "set_seed": "kerata.compat.tensorflow:set_seed",
         **_from("kerata.random", "normal shuffle uniform"),
     },
+    "torchvision": {"__version__": "kerata.compat.names:TORCHVISION_VERSION"},
     "tensorflow.test": _from("kerata.compat.tensorflow", "gpu_device_name is_built_with_cuda is_gpu_available"),
 }
 
@@ -182,6 +190,8 @@ _PUBLIC_PATH = "this is inside Keras; use the public path, such as `from keras.l
 _OLD_TENSORFLOW = "sessions and placeholders were TensorFlow 1; build a keras model and call `fit`"
 
 HINTS = {
+    "torchvision": "kerata offers torchvision's MNIST, FashionMNIST, CIFAR10, CIFAR100 and common transforms; for the "
+    "rest: pip install torchvision",
     "keras.src": _PUBLIC_PATH,
     "keras.api": _PUBLIC_PATH,
     "keras._tf_keras": _PUBLIC_PATH,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random as python_random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     tensor = convert_to_tensor(value, dtype)
     if shape is None:
         return tensor
-    return ops.broadcast_to(tensor, shape) if tensor.size == 1 else ops.reshape(tensor, shape)
+    return ops.broadcast_to(tensor, shape) if math.prod(tensor.shape) == 1 else ops.reshape(tensor, shape)
 
 
 def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:

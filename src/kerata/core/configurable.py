@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from kerata.core import registry
 
-__all__ = ["Configurable"]
+__all__ = ["Configurable", "WithCustomObjects"]
 
 
 class _ConstructorSignature:
@@ -75,6 +75,16 @@ class Configurable:
             if by_position and p.name in arguments:
                 leading.append(arguments.pop(p.name))
         return cls(*leading, *arguments.pop(rest or "", ()), **arguments)
+
+
+class WithCustomObjects:
+    """Stands before `Configurable` among the bases of a class whose `from_config` takes `custom_objects`."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make an object from what `get_config` returned, which may name the custom objects given."""
+        with registry.CustomObjectScope(custom_objects):
+            return super().from_config(config)  # type: ignore[misc]
 
 
 def _capture(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,17 @@ class Function(Operation):
         """Run the graph."""
         return self.run(inputs, lambda operation: operation)
 
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Return symbolic outputs for symbolic inputs, by abstract evaluation of the graph."""
+        return super().compute_output_spec(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the outputs for the shape of the inputs."""
+        shapes = tree.flatten(tree.map_shape_structure(lambda shape: KerasTensor(shape), input_shape))
+        inputs = [KerasTensor(x.shape, symbol.dtype) for x, symbol in zip(shapes, self.inputs)]
+        outputs = self.compute_output_spec(tree.pack_sequence_as(self._inputs_struct, inputs))
+        return tree.map_structure(lambda x: x.shape, outputs)
+
     def run(self, inputs: Any, operation_fn: Callable[[Operation], Callable[..., Any]]) -> Any:
         """Run the graph with `operation_fn(operation)` in the place of each operation."""
         values: dict[int, Any] = {id(t): v for t, v in zip(self.inputs, self.match(inputs))}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerata import engine, errors, tree
+from kerata.core import scopes
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope, around
 from kerata.core.variable import Variable
@@ -272,8 +273,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     return transformed
 
 
-def remat(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` such that gradients compute its insides again instead of keeping them in memory.
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `f` such that gradients compute its insides again instead of keeping them in memory.
 
     Example:
         >>> block = kerata.remat(lambda x: kerata.ops.sin(x) ** 2)
@@ -281,15 +282,24 @@ def remat(function: Callable[..., Any]) -> Callable[..., Any]:
         0.0
     """
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:
         dynamic, place, _, _ = _dynamic_parts(args, kwargs)
 
-        def of_arrays(values: Sequence[Any]) -> Any:
-            new_args, new_kwargs = place(values)
-            return function(*new_args, **new_kwargs)
+        written: list[Variable] = []
+        then = dict(vars(around))
+        read: list[tuple[Variable, Any]] = []
 
-        pure, written = _pure(of_arrays)
+        def pure(values: Sequence[Any]) -> Any:
+            # A second run takes place within the gradient, maybe in another thread: it finds all as it was at first.
+            with scopes.surroundings(then), engine.using(name), StateScope(read, track_reads=True) as scope:
+                new_args, new_kwargs = place(values)
+                result = f(*new_args, **new_kwargs)
+            read[:] = read or [(v, v.raw_value()) for v in scope.reads or ()]
+            written[:], values = scope.written()
+            return result, values
+
+        name = engine.name()
         result, values = engine.transforms.remat(pure)(dynamic)
         _store(written, values)
         return result

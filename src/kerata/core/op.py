@@ -244,8 +244,10 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
             ]
             for (holder, at), value in zip(places, meet([h[a] for h, a in places], inexact)):
                 holder[at] = value
-        way: Any = engine.active().fast_ways.get(name, body)
-        return way(*values, **kwargs)
+        way: Any = engine.active().fast_ways.get(name)
+        if way is not None and (result := way(*values, **kwargs)) is not NotImplemented:
+            return result
+        return body(*values, **kwargs)
 
     call.body = body  # type: ignore[attr-defined]
     call.is_op = True  # type: ignore[attr-defined]

@@ -44,6 +44,7 @@ _MODULES = {
     "keras.models": "kerata.models",
     "keras.optimizers": "kerata.optimizers",
     "keras.optimizers.schedules": "kerata.optimizers.schedules",
+    "keras.quantizers": "kerata.quantizers",
     "keras.random": "kerata.random",
     "keras.regularizers": "kerata.regularizers",
     "keras.utils": "kerata.utils",
@@ -52,6 +53,10 @@ _INTERNAL = {  # where Keras writes a path of its own instead of a public one
     ("keras.src.models.functional", "Functional"): ("kerata.models", "Functional"),
     ("keras.src.models.sequential", "Sequential"): ("kerata.models", "Sequential"),
     ("keras.src.models.model", "Model"): ("kerata.models", "Model"),
+    **{
+        ("keras.src.layers.preprocessing.feature_space", name): ("kerata.utils.feature_space", name)
+        for name in ("Cross", "Feature", "TFDIdentity")
+    },
 }
 
 
@@ -110,7 +115,7 @@ class CustomObjectScope(contextlib.ContextDecorator):
         3
     """
 
-    def __init__(self, custom_objects: dict[str, Any] | None = None) -> None:
+    def __init__(self, custom_objects: dict[str, Any] | None) -> None:
         self.custom_objects = custom_objects or {}
 
     def __enter__(self) -> CustomObjectScope:

@@ -9,14 +9,16 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from kerata import errors
 
 if TYPE_CHECKING:
     from kerata.core.variable import Variable
 
 __all__ = [
     "Around", "StateScope", "around", "autocast", "auto_name", "call_context", "get_mask", "name_scope", "reset_names",
-    "set_mask",
+    "set_mask", "surroundings",
 ]  # fmt: skip
 
 
@@ -29,11 +31,27 @@ class Around(threading.local):
     call_depth: int = 0
     losses: list[Any] | None = None  # collects add_loss and activity regularization in the outermost call
     names: tuple[str, ...] = ()
+    name_owner: Any = None  # the caller and the name of the innermost `name_scope`
     device: str | None = None
-    remat: Any = None
+    remat: Any = None  # the RematScope that layers made now belong to
+    symbolic: bool = False
 
 
 around = Around()
+
+
+@contextlib.contextmanager
+def surroundings(then: dict[str, Any]) -> Iterator[None]:
+    """Restore inside the block what `vars(around)` was."""
+    here = vars(around)
+    now = dict(here)
+    here.clear()
+    here.update(then)
+    try:
+        yield
+    finally:
+        here.clear()
+        here.update(now)
 
 
 # State ----------------------------------------------------------------------------------------------------------
@@ -47,6 +65,8 @@ class StateScope:
         track_reads: note each Variable that is read and not among `values`.
     """
 
+    collect_losses = False
+
     def __init__(self, values: Any = (), track_reads: bool = False) -> None:
         self.values: dict[Variable, Any] = dict(values)
         self.writes: dict[Variable, None] = {}
@@ -54,7 +74,7 @@ class StateScope:
         self.created: list[Variable] = []
         self.parent: StateScope | None = None
 
-    def __enter__(self) -> StateScope:
+    def __enter__(self) -> Self:
         self.parent, around.state = around.state, self
         return self
 
@@ -142,15 +162,36 @@ def get_mask(tensor: Any) -> Any:
 _counters: dict[str, int] = {}
 
 
-@contextlib.contextmanager
-def name_scope(name: str) -> Iterator[None]:
-    """Prefix the paths of Variables made inside the block with `name/`."""
-    previous = around.names
-    around.names = (*previous, name)
-    try:
-        yield
-    finally:
-        around.names = previous
+class name_scope:  # noqa: N801  (Keras's name)
+    """Prefix the paths of Variables made inside the block with `name/`.
+
+    Args:
+        name: a word.
+        caller: whose scope it is; directly inside a scope of this name and caller nothing is added.
+        deduplicate: False to add the name even then.
+        override_parent: a path to stand in before the name, instead of the names around the block.
+    """
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        self.caller, self.deduplicate = kwargs.pop("caller", None), kwargs.pop("deduplicate", True)
+        self.override_parent = kwargs.pop("override_parent", None)
+        if kwargs:
+            raise errors.InvalidType("unknown arguments.", where="name_scope", got=sorted(kwargs))
+        if not isinstance(name, str) or "/" in name:
+            raise errors.InvalidArgument("a scope's name is a word without '/'.", where="name_scope", got=repr(name))
+        self.name = name
+
+    def __enter__(self) -> name_scope:
+        self._outside = around.names, around.name_owner
+        owner = None if self.caller is None else (self.caller, self.name)
+        parents = around.names if self.override_parent is None else tuple(filter(None, self.override_parent.split("/")))
+        if not (self.deduplicate and owner is not None and owner == around.name_owner):
+            around.names = (*parents, self.name)
+        around.name_owner = owner
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        around.names, around.name_owner = self._outside
 
 
 def auto_name(prefix: str) -> str:
@@ -171,8 +212,8 @@ def reset_names() -> None:
     _counters.clear()
 
 
-def device(name: str) -> Any:
+def device(device_name: str) -> Any:
     """Return a `with` block inside which arrays are made on a device, such as "cpu:0" or "gpu:1"."""
     from kerata import engine
 
-    return engine.devices.scope(name)
+    return engine.devices.scope(device_name)

@@ -15,7 +15,9 @@ from kerata import engine, errors, tree
 from kerata.core import dtypes, scopes
 from kerata.engine.protocol import Spec
 
-__all__ = ["History", "KerasTensor", "Node", "Operation", "any_symbolic", "infer", "is_keras_tensor"]
+__all__ = [
+    "History", "KerasTensor", "Node", "Operation", "any_symbolic", "get_source_inputs", "infer", "is_keras_tensor",
+]  # fmt: skip
 
 
 class History(NamedTuple):
@@ -66,6 +68,16 @@ class KerasTensor:
     def squeeze(self, axis: Any = None) -> KerasTensor:
         """Return the tensor without axes of length one."""
         return _op("squeeze")(self, axis)
+
+    @property
+    def ragged_rank(self) -> int:
+        """Refuse: no tensor is ragged."""
+        raise errors.Unsupported("ragged tensors do not exist here.", where=f"KerasTensor {self.name!r}")
+
+    @property
+    def row_splits_dtype(self) -> str:
+        """Refuse: no tensor is ragged."""
+        raise errors.Unsupported("ragged tensors do not exist here.", where=f"KerasTensor {self.name!r}")
 
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
@@ -192,10 +204,41 @@ def infer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _engine_dtype(dtype: str) -> Any:
+    if dtype == "string":
+        raise errors.Unsupported(
+            "no engine computes with text.", where="a symbolic tensor of dtype 'string'",
+            hint="StringLookup, TextVectorization or Hashing makes numbers of it first",
+        )  # fmt: skip
     import ml_dtypes
     import numpy as np
 
     return np.dtype(getattr(ml_dtypes, dtype, dtype))
+
+
+def get_source_inputs(tensor: Any) -> Any:
+    """Return the symbolic inputs that `tensor` is computed from, in a list; what is no symbolic tensor as it is.
+
+    Example:
+        >>> x = kerata.Input((3,))
+        >>> kerata.utils.get_source_inputs(kerata.layers.Dense(2)(x)) == [x]
+        True
+    """
+    if not isinstance(tensor, KerasTensor):
+        return tensor
+    found: dict[int, KerasTensor] = {}
+    seen: set[int] = set()
+    waiting = [tensor]
+    while waiting:
+        x = waiting.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        before = x._history.operation._inbound_nodes[x._history.node_index].inputs if x._history else []
+        if before:
+            waiting += reversed(before)
+        else:
+            found[id(x)] = x
+    return list(found.values())
 
 
 # The graph ------------------------------------------------------------------------------------------------------
@@ -255,6 +298,23 @@ class Operation:
         )
         Node(self, args, kwargs, outputs)
         return outputs
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs with quantized weights; an operation that can says how."""
+        raise errors.Unsupported("this operation has no quantized form.", where=self.name)
+
+    def rematerialized_call(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Return `fn`, the operation's `call`, as a `RematScope` wants it computed for these arguments."""
+        return fn
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments: the name; a subclass adds its own."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make an operation from what `get_config` returned."""
+        return cls(**config)
 
     @property
     def input(self) -> Any:

@@ -31,8 +31,11 @@ def members(item: Stateful) -> Iterator[Any]:
     """Yield the Variables and stateful objects that `item` holds directly, in the order of its attributes."""
     skip = item._not_members
     for name, value in vars(item).items():
-        if name not in skip:
+        if type(value) not in _PLAIN and name not in skip:  # most attributes are plain, and this is asked often
             yield from _within(value)
+
+
+_PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 def _within(value: Any) -> Iterator[Any]:

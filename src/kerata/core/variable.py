@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from copy import deepcopy
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,7 +12,21 @@ from kerata import config, engine, errors
 from kerata.core import dtypes, scopes
 from kerata.core.scopes import around
 
-__all__ = ["Variable"]
+__all__ = ["Place", "Variable"]
+
+
+class Place(Protocol):
+    """Where a Variable's value can be kept for another library to see: a parameter of a PyTorch module, say."""
+
+    trainable: bool | None
+
+    def get(self) -> Any:
+        """Return the array, which no gradient is being taken by."""
+        ...
+
+    def set(self, array: Any) -> None:
+        """Put another array of the same shape and dtype there."""
+        ...
 
 
 class Variable:
@@ -54,7 +69,7 @@ class Variable:
             raise errors.InvalidArgument("a Variable's name holds no '/'.", where="Variable", got=name)
         self.name = name or scopes.auto_name("variable")
         self.path = "/".join((*around.names, self.name))
-        self.trainable = self.made_trainable = bool(trainable)
+        self._trainable = self.made_trainable = bool(trainable)
         self.autocast = bool(autocast)
         self.aggregation = aggregation or "none"
         self.synchronization = synchronization
@@ -62,6 +77,7 @@ class Variable:
         self.constraint: Callable[[Any], Any] | None = None
         self.overwrite_with_gradient = False
         self._layout = layout
+        self._place: Place | None = None
         # Weights exist for good: an initializer runs now, even where a transform is being traced around us.
         with engine.transforms.concrete():
             value = self._initial_value(initializer, shape, dtype)
@@ -109,8 +125,37 @@ class Variable:
 
     # Value ------------------------------------------------------------------------------------------------------
 
+    def keep_in(self, place: Place) -> None:
+        """Keep the value in a place of the engine in use from now on, where others may read and change it.
+
+        `place` has `get()` and `set(array)`, and `trainable`, which may be set too; None for a place of no weight.
+        """
+        self._place, self._engine, self._value = place, engine.active(), None
+
+    @property
+    def place(self) -> Place | None:
+        """Where the value is kept for others to see; None where nobody else does."""
+        return self._place
+
+    @property
+    def trainable(self) -> bool:
+        """Whether gradients are taken by it."""
+        kept = None if self._place is None else self._place.trainable
+        return self._trainable if kept is None else kept
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        if self._place is not None and self._place.trainable is not None:
+            self._place.trainable = self._trainable
+
     def _concrete_value(self) -> Any:
         active = engine.active()
+        if self._place is not None:
+            value = self._place.get()
+            if active is self._engine:
+                return value
+            return active.arrays.as_array(np.array(self._engine.arrays.to_numpy(value)), self._dtype)
         if active is not self._engine:
             self._value = active.arrays.as_array(self._engine.arrays.to_numpy(self._value), self._dtype)
             self._engine = active
@@ -142,6 +187,8 @@ class Variable:
                 "a Variable keeps its shape.", where=f"Variable {self.path!r}", expected=self._shape,
                 got=tuple(array.shape),
             )  # fmt: skip
+        if self._place is not None and array is value:
+            array = engine.xp.array(array, copy=True)  # who changes the value in its place changes nothing of yours
         self.assign_unchecked(array)
         return array
 
@@ -157,7 +204,13 @@ class Variable:
                 where=f"Variable {self.path!r}",
                 hint="use kerata's own jit, grad, vmap and remat, which carry assignments out for you",
             )
-        self._engine, self._value = engine.active(), array
+        active = engine.active()
+        if self._place is None:
+            self._engine, self._value = active, array
+        elif active is self._engine:
+            self._place.set(array)
+        else:
+            self._place.set(self._engine.arrays.as_array(active.arrays.to_numpy(array), self._dtype))
 
     def assign_add(self, value: Any) -> Any:
         """Add `value`."""
@@ -203,6 +256,12 @@ class Variable:
     def __jax_array__(self) -> Any:
         return self.value
 
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.value.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self.value.__dlpack_device__()
+
     def __repr__(self) -> str:
         return f"<Variable path={self.path!r}, shape={self._shape}, dtype={self._dtype}, value={self._shown()}>"
 
@@ -235,11 +294,12 @@ class Variable:
         return id(self)
 
     def __deepcopy__(self, memo: dict) -> Variable:
-        copy = Variable(
-            self.raw_value(), dtype=self._dtype, trainable=self.trainable, autocast=self.autocast, name=self.name
-        )
+        value = engine.xp.array(self.raw_value(), copy=True)
+        copy = Variable(value, dtype=self._dtype, trainable=self.trainable, autocast=self.autocast, name=self.name)
         copy.path, copy.regularizer, copy.constraint = self.path, self.regularizer, self.constraint
         memo[id(self)] = copy
+        if self._place is not None and (place := deepcopy(self._place, memo)) is not None:
+            copy._place, copy._engine, copy._value = place, self._engine, None
         return copy
 
 

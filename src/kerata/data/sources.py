@@ -54,7 +54,8 @@ class Source:
 def _on_host(x: Any) -> np.ndarray:
     """Return a tensor or table of another library, or plain numbers, as a NumPy array."""
     if hasattr(x, "detach"):  # PyTorch
-        return x.detach().cpu().numpy()
+        x = x.detach().cpu()
+        return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()  # which NumPy does not know
     if hasattr(x, "to_numpy"):  # pandas, polars
         return np.asarray(x.to_numpy())
     if hasattr(x, "toarray"):  # SciPy sparse

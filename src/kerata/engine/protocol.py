@@ -119,7 +119,7 @@ class Transforms(Protocol):
 
     unknown_sizes: tuple[int, int]  # the two sizes at which an unknown dimension is tried
     differentiable: bool
-    compiled: bool
+    compiled: bool  # whether loops are compiled as a whole, and functions unless told otherwise
 
     def abstract(self, function: Callable[..., Tree], *args: Tree) -> Tree:
         """Return the shapes and dtypes that `function` gives for `args`, whose leaves may be Specs."""
@@ -129,7 +129,10 @@ class Transforms(Protocol):
         """Return a function that gives `function`'s value and its gradient by the first argument, a tree."""
         ...
 
-    def compile(self, function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]: ...
+    def compile(self, function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
+        """Return `function` compiled, or as it is; the arguments at `donate` may be overwritten."""
+        ...
+
     def jvp(self, function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:
         """Return the value and the directional derivative."""
         ...
@@ -144,6 +147,10 @@ class Transforms(Protocol):
     def remat(self, function: Callable[..., Tree]) -> Callable[..., Tree]: ...
     def custom_gradient(self, function: Callable[..., tuple[Tree, Callable]]) -> Callable[..., Tree]: ...
     def stop_gradient(self, x: Tree) -> Tree: ...
+    def no_gradients(self) -> AbstractContextManager[Any]:
+        """Let nothing be kept for gradients inside the block."""
+        ...
+
     def concrete(self) -> AbstractContextManager[Any]:
         """Compute at once what is done with known values, even inside a transform."""
         ...
@@ -170,4 +177,7 @@ class Engine(Protocol):
     random: Random
     transforms: Transforms
     devices: Devices
-    fast_ways: dict[str, Callable[..., Any]]  # op name -> a faster way with the op's own signature
+    # Faster ways: for an op by its name, with the op's own signature; for an optimizer's rule by its full name, with
+    # the optimizer and then the rule's arguments, lists for all Variables (but one rate and step). Each may return
+    # NotImplemented for arguments that it is not made for.
+    fast_ways: dict[str, Callable[..., Any]]

@@ -144,10 +144,7 @@ class Softmax(Layer):
         return ops.where(mask, self._softmax(ops.where(mask, inputs, lowest)), 0.0)
 
     def _softmax(self, x: Any) -> Any:
-        axes = self.axis if isinstance(self.axis, (list, tuple)) else (self.axis,)
-        if len(axes) == 1:
-            return activations.softmax(x, axis=axes[0])
-        return ops.exp(x - ops.logsumexp(x, axis=tuple(axes), keepdims=True))
+        return activations.softmax(x, axis=self.axis)
 
     def _check_mask(self, mask: tuple, inputs: tuple) -> None:
         pairs = zip(reversed(mask), reversed(inputs))

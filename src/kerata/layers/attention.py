@@ -105,8 +105,8 @@ class Attention(Layer):
             return scores
         return scores - ops.cast(ops.where(mask, 0.0, 65504.0 if scores.dtype == "float16" else 1e9), scores.dtype)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return self._checked_masks(previous_mask)[0]
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return self._checked_masks(mask)[0]
 
     def _query_value_key(self, items: Any) -> tuple[Any, Any, Any]:
         """Return the three of a list of tensors, or of their shapes."""

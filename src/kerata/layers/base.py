@@ -52,7 +52,7 @@ def _call_signature(cls: type, call: Callable[..., Any]) -> _CallSignature:
     return _CallSignature(functools.partial(call, None))
 
 
-class Layer(Operation, Configurable, Stateful):
+class Layer(Configurable, Operation, Stateful):
     """The base of all layers: a function of tensors with weights of its own.
 
     A subclass stores its arguments in `__init__`, makes its weights in `build(input_shape)` and computes in `call`.
@@ -79,7 +79,9 @@ class Layer(Operation, Configurable, Stateful):
 
     _not_members = frozenset({"_inbound_nodes", "_call_losses", "_captured"})
     input_spec: Any = None
+    _is_quantized = False
     built = False  # a class without weights says True; one that writes `build` starts at False
+    runs_on_host = False  # a class says True when it computes with NumPy: text, say; see training/host_prefix.py
     supports_masking = False  # a class says True when its output has the mask of its input; `compute_mask` implies it
 
     if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class Layer(Operation, Configurable, Stateful):
         self._weights: list[Variable] = []
         self._call_losses: list[Any] = []
         self._build_shapes: dict[str, Any] | None = None
+        self._remat = around.remat
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -142,8 +145,6 @@ class Layer(Operation, Configurable, Stateful):
         for name, value in arguments.items():
             if name in _NOT_KEPT or name in but:
                 continue
-            if name in _LATER and value is not None:
-                raise errors.Unsupported("this argument has no effect yet.", where=type(self).__name__, got=f"{name}=…")
             if (vocabulary := _VOCABULARIES.get(name.rpartition("_")[2])) is not None:
                 value = registry.resolve(vocabulary, value)
             elif name == "data_format":
@@ -174,8 +175,11 @@ class Layer(Operation, Configurable, Stateful):
         inputs = tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), input_shape)
         try:
             infer(self._run, inputs)
-        except TypeError:  # `call` takes more than one argument; the first real call will build
+        except (TypeError, errors.ValueUnknown):  # `call` takes more arguments, or values: the first real call builds
             return
+        except errors.Unsupported:
+            if not any(layer.runs_on_host for layer in self._flatten_layers()):  # they need values
+                raise
 
     # Calling ----------------------------------------------------------------------------------------------------
 
@@ -236,17 +240,28 @@ class Layer(Operation, Configurable, Stateful):
         return infer(self._run_converted, *args, **kwargs)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the shape of the outputs for the shape of the inputs."""
-        inputs = [
-            tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), shape) for shape in args
-        ]
+        """Return the shape of the outputs for shapes of the inputs: `x_shape` for the `x` of `call`, or by place."""
+        signature = _call_signature(type(self), type(self).call)
+
+        def symbols(shape: Any) -> Any:
+            return tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), shape)
+
+        inputs = [symbols(shape) for shape in args]
         named = {
-            key.removesuffix("_shape"): tree.map_shape_structure(lambda s: KerasTensor(tuple(s), self.input_dtype), v)
-            for key, v in kwargs.items()
-        }
-        if args and not self.built:
-            self._maybe_build(_call_signature(type(self), type(self).call).bind(tuple(inputs), named))
+            str(signature.first) if key == "input_shape" else key.removesuffix("_shape"):
+            symbols(value) if key.endswith("_shape") else value
+            for key, value in kwargs.items()
+            if value is not None
+        }  # fmt: skip
+        if not self.built:
+            self._maybe_build(signature.bind(tuple(inputs), named))
         return tree.map_structure(lambda x: x.shape, self.compute_output_spec(*inputs, **named))
+
+    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Return `layer_call` as the `RematScope` in which the layer was made wants it computed."""
+        from kerata.layers.rematerialization import rematerialized
+
+        return layer_call if self._remat is None else rematerialized(self, self._remat, layer_call, args, kwargs)
 
     def _run_converted(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(
@@ -280,10 +295,10 @@ class Layer(Operation, Configurable, Stateful):
             if previous_mask is None and self.supports_masking:
                 previous_mask = tree.map_structure(scopes.get_mask, first)
             with scopes.autocast(cast if mixed else None), scopes.name_scope(self.name):
-                if around.remat is not None:
-                    outputs = around.remat(self, self.call)(*args, **kwargs)
-                else:
-                    outputs = self.call(*args, **kwargs)
+                call = self.call if self.quantization_mode is None else self.quantized_call
+                if self._remat is not None:
+                    call = self.rematerialized_call(call, *args, **kwargs)
+                outputs = call(*args, **kwargs)
             self._add_activity_loss(outputs)
             self._set_masks(first, outputs, previous_mask)
         return outputs
@@ -301,7 +316,7 @@ class Layer(Operation, Configurable, Stateful):
         if isinstance(x, KerasTensor) or not (isinstance(x, Variable) or hasattr(x, "__array__")):
             return x
         mask = scopes.get_mask(x)
-        if getattr(getattr(x, "dtype", None), "kind", "") in "USO" and hasattr(x, "dtype"):
+        if getattr(getattr(x, "dtype", None), "kind", None) in ("U", "S", "O"):
             return x  # text stays with the host
         y = convert(x)
         if self.autocast and dtypes.is_float(self.compute_dtype) and dtypes.is_float(y.dtype):
@@ -381,6 +396,7 @@ class Layer(Operation, Configurable, Stateful):
 
     def add_weight(
         self,
+        *args: Any,
         shape: Any = None,
         initializer: Any = None,
         dtype: Any = None,
@@ -395,6 +411,7 @@ class Layer(Operation, Configurable, Stateful):
         """Make a weight of this layer and return it.
 
         Args:
+            args: `shape`, `initializer` and `dtype` can be given by position too.
             shape: a tuple of ints; a scalar where left out.
             initializer: by default glorot_uniform for floats, zeros for integers.
             trainable: whether gradients are taken by it.
@@ -402,9 +419,11 @@ class Layer(Operation, Configurable, Stateful):
             constraint: applied after each update.
         """
         self._check_super_called()
-        if isinstance(shape, str):  # the order of old Keras: add_weight(name, shape, …)
-            shape, name = initializer, shape
-            initializer = None
+        if args and isinstance(args[0], str):  # the order of old Keras: add_weight(name, shape, …)
+            name, args = args[0], args[1:]
+        if len(args) > 3:
+            raise errors.InvalidType("at most three arguments come by position.", where="add_weight", got=len(args))
+        shape, initializer, dtype = (*args, *(shape, initializer, dtype)[len(args) :])
         shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
         dtype = dtypes.standardize(dtype or self.variable_dtype)
         if initializer is None:
@@ -422,7 +441,22 @@ class Layer(Operation, Configurable, Stateful):
         self._weights.append(variable)
         return variable
 
-    add_variable = add_weight
+    def add_variable(
+        self,
+        shape: Any,
+        initializer: Any,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a weight of this layer and return it; see `add_weight`."""
+        return self.add_weight(
+            shape, initializer, dtype, trainable=trainable, autocast=autocast, regularizer=regularizer,
+            constraint=constraint, name=name,
+        )  # fmt: skip
 
     def _named_weight(self, name: str, shape: Any, of: str | None = None, **kwargs: Any) -> Variable:
         """Make the weight `name` as the constructor's `{of}_initializer`, `_regularizer` and `_constraint` say."""
@@ -478,7 +512,7 @@ class Layer(Operation, Configurable, Stateful):
     @property
     def metrics(self) -> list[Any]:
         """The metrics held as attributes, of the layers inside too."""
-        own = [m for m in members(self) if hasattr(m, "update_state")]
+        own = [m for m in members(self) if hasattr(m, "update_state") and hasattr(m, "result")]
         return unique([*own, *(m for layer in self._sublayers() for m in layer.metrics)])
 
     @property
@@ -523,14 +557,18 @@ class Layer(Operation, Configurable, Stateful):
             )
         return sum(w.size for w in self.weights)
 
+    def _file_weights(self) -> list[Variable]:
+        """Return this layer's own weights that a file has, in the file's order."""
+        return self._own_weights()
+
     def save_own_variables(self, store: Any) -> None:
         """Put this layer's own weights into `store`, a dictionary of arrays, by "0", "1" …"""
-        for i, variable in enumerate(self._own_weights()):
+        for i, variable in enumerate(self._file_weights()):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Set this layer's own weights from what `save_own_variables` stored."""
-        own = self._own_weights()
+        own = self._file_weights()
         if len(store.keys()) != len(own):
             hint = None if self.built else "the layer is not built: build it, or call the model on data, before loading"
             raise errors.InvalidArgument(
@@ -577,6 +615,15 @@ class Layer(Operation, Configurable, Stateful):
                     "a symbolic tensor cannot be a loss.", where=self._where(), hint="call add_loss inside a layer"
                 )
             self._call_losses.append(convert(value))
+            if around.state is not None and around.state.collect_losses:
+                around.state.add_loss(self._call_losses[-1])  # type: ignore[attr-defined]
+
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: a metric is an attribute, and `call` updates its state."""
+        raise errors.Unsupported(
+            "layers have no `add_metric`.", where=self._where(),
+            hint="self.metric = kerata.metrics.Mean(name=…) in `__init__`, self.metric.update_state(value) in `call`",
+        )  # fmt: skip
 
     def _forget_losses(self) -> None:
         for layer in self._flatten_layers():
@@ -606,7 +653,15 @@ class Layer(Operation, Configurable, Stateful):
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        self._dtype_policy = dtype_policies.get(value)
+        policy = dtype_policies.get(value)
+        if isinstance(self._dtype_policy, dtype_policies.DTypePolicyMap):
+            if self.path in self._dtype_policy:
+                del self._dtype_policy[self.path]
+            self._dtype_policy[self.path] = policy
+        else:
+            self._dtype_policy = policy
+        if policy.quantization_mode is not None and self.built and not self._is_quantized:
+            self.quantize(policy.quantization_mode)
 
     @property
     def dtype(self) -> str:
@@ -631,7 +686,7 @@ class Layer(Operation, Configurable, Stateful):
     @property
     def quantization_mode(self) -> str | None:
         """How the weights are quantized; None for not at all."""
-        return None
+        return self.dtype_policy.quantization_mode
 
     # Config -----------------------------------------------------------------------------------------------------
 
@@ -658,8 +713,16 @@ class Layer(Operation, Configurable, Stateful):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
     def quantize(self, mode: Any = None, type_check: bool = True, config: Any = None) -> None:
-        """Refuse: quantized layers are not written yet."""
-        raise errors.Unsupported("quantization is not available.", where=self._where())
+        """Keep the weights in few bits from now on; layers that can, say how."""
+        raise errors.Unsupported("this layer cannot be quantized.", where=self._where())
+
+    def quantized_build(self, input_shape: Any, mode: str) -> None:
+        """Make the weights of a quantized layer; layers that can be quantized say how."""
+        raise errors.Unsupported("this layer cannot be quantized.", where=self._where(), got=repr(mode))
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs under a quantized dtype policy; by default as `call` does."""
+        return self.call(*args, **kwargs)
 
 
 # How `_keep` understands an argument, by the last word of its name.
@@ -667,7 +730,7 @@ _VOCABULARIES = {
     "activation": "activations", "initializer": "initializers", "regularizer": "regularizers",
     "constraint": "constraints",
 }  # fmt: skip
-_LATER = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config"})
+_WHERE_USED = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size"})  # the class's config has them then
 _BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
 _SHAPE_ARGUMENTS = frozenset({
     "input_shape", "input_dim", "input_length", "batch_size", "batch_input_shape", "batch_shape",
@@ -678,8 +741,8 @@ _NOT_KEPT = _BASE_ARGUMENTS | {"self", "__class__", "kwargs"}
 @functools.cache
 def _is_own_argument(cls: type, name: str) -> bool:
     """Return whether the config of `cls` lists the argument `name`; those of every layer it has already."""
-    if name in _BASE_ARGUMENTS | _LATER:
-        return name == "quantization_config"
+    if name in _BASE_ARGUMENTS | _WHERE_USED:
+        return False
     named = any(name in inspect.signature(c.__init__).parameters for c in cls.__mro__ if "__init__" in vars(c))
     # Nobody's signature has the old spellings, unless a class has one for a purpose of its own, as Embedding has.
     return named or (name not in _SHAPE_ARGUMENTS and not cls.__module__.startswith("kerata."))

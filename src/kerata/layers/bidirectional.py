@@ -100,8 +100,8 @@ class Bidirectional(Layer):
             return merged
         return (*merged, *states) if self.merge_mode is None else (merged, *states)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        mask = previous_mask[0] if isinstance(previous_mask, list) else previous_mask
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        mask = mask[0] if isinstance(mask, list) else mask
         mask = mask if self.return_sequences else None
         return (mask, mask) if self.merge_mode is None else mask
 

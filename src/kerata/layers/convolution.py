@@ -11,6 +11,7 @@ from typing import Any
 from kerata import errors, ops
 from kerata.layers.arguments import Named, Sizes, check_window, known_size, one_of, positive, sizes
 from kerata.layers.input_spec import InputSpec
+from kerata.layers.lora import Adaptable, MainWeight
 from kerata.layers.ranks import Ranked
 
 __all__ = [
@@ -61,7 +62,7 @@ class _Convolution(Ranked):
         return {"activity_regularizer": None, **super().get_config()}
 
 
-class Conv(_Convolution):
+class Conv(_Convolution, Adaptable):
     """Convolution, in truth cross-correlation, over the cells k of a window and the channels c.
 
     y[b, s, f] = activation(sum over k, c of x[b, s + k, c] kernel[k, c, f] + bias[f])
@@ -77,12 +78,14 @@ class Conv(_Convolution):
         groups: the channels are split into so many groups, each with its own filters.
         activation: a function of the output, by name or itself; None for none.
         use_bias: whether a bias is added.
+        lora_rank, lora_alpha: see `enable_lora`.
 
     Raises:
         ShapeMismatch: when C is not known, or no multiple of `groups`, or when the window is larger than the input.
     """
 
     _strides_or_dilation = True
+    kernel: Any = MainWeight()
 
     def __init__(
         self,
@@ -104,6 +107,7 @@ class Conv(_Convolution):
         bias_constraint: Named = None,
         **kwargs: Any,
     ) -> None:
+        self.lora_rank, self.lora_alpha = kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
         self._check_arguments()
@@ -122,6 +126,7 @@ class Conv(_Convolution):
             )  # fmt: skip
         self.kernel = self._named_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self._build_bias(self.filters)
+        self._start_lora()
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Return the convolution of `inputs` with `kernel`; a subclass may change the kernel before."""

@@ -17,6 +17,8 @@ from kerata.core.symbolic import KerasTensor, Node
 from kerata.layers.arguments import Named, known_size, positive
 from kerata.layers.base import Layer
 from kerata.layers.input_spec import InputSpec
+from kerata.layers.lora import MainWeight
+from kerata.layers.quantization import Form, Quantizable
 
 __all__ = ["Activation", "Dense", "Embedding", "Identity", "Input", "InputLayer", "Lambda", "Masking", "Wrapper"]
 
@@ -131,13 +133,15 @@ def Input(  # noqa: N802  (Keras's name)
 # Dense ----------------------------------------------------------------------------------------------------------
 
 
-class Dense(Layer):
+class Dense(Quantizable):
     """A fully connected layer: y = activation(x kernel + bias); (B, …, I) -> (B, …, U).
 
     Args:
         units: U, the number of features out.
         activation: a function of the output, by name or itself; None for none.
         use_bias: whether a bias is added.
+        lora_rank, lora_alpha: see `enable_lora`.
+        quantization_config: how the weights are kept, beside a quantized `dtype`; see `Model.quantize`.
 
     Raises:
         ShapeMismatch: when I is not known, or another than before.
@@ -148,6 +152,7 @@ class Dense(Layer):
     """
 
     supports_masking = True
+    kernel: Any = MainWeight()
 
     def __init__(
         self,
@@ -174,18 +179,19 @@ class Dense(Layer):
     def build(self, input_shape: Any) -> None:
         features = known_size(self, input_shape, -1)
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
-        self.kernel = self._named_weight("kernel", (features, self.units))
+        self._build_main((features, self.units))
         self.bias = self._named_weight("bias", (self.units,)) if self.use_bias else None
+        self._start_lora()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        y = ops.matmul(inputs, self.kernel)
+        y = self._product(ops.matmul, inputs, training)
         return self.activation(y if self.bias is None else y + self.bias)
 
 
 # Embedding ------------------------------------------------------------------------------------------------------
 
 
-class Embedding(Layer):
+class Embedding(Quantizable):
     """A table of vectors looked up by number: y[b, t] = embeddings[x[b, t]]; ints (B, …) -> (B, …, U).
 
     Args:
@@ -193,6 +199,8 @@ class Embedding(Layer):
         output_dim: U, the length of a vector.
         mask_zero: whether the number 0 stands for "nothing here", to be masked in the layers after.
         weights: the table to start from, an array (input_dim, output_dim).
+        lora_rank, lora_alpha: see `enable_lora`.
+        quantization_config: how the table is kept, beside a quantized `dtype`; see `Model.quantize`.
 
     Raises:
         InvalidArgument: for numbers that are not whole or not in the table, as soon as their values are at hand.
@@ -203,6 +211,8 @@ class Embedding(Layer):
     """
 
     expected_input_dtype = "int32"
+    embeddings: Any = MainWeight()
+    _modes = ("int8", "int4")
 
     def __init__(
         self,
@@ -231,18 +241,30 @@ class Embedding(Layer):
 
     def build(self, input_shape: Any = None) -> None:
         if not self.built:
-            self.embeddings = self._named_weight("embeddings", (self.input_dim, self.output_dim))
+            self._build_main((self.input_dim, self.output_dim))
+            self._start_lora()
+
+    def _forms(self) -> list[Form]:
+        return [Form("embeddings", (self.input_dim, self.output_dim), axis=-1)]  # a scale for each row
 
     def call(self, inputs: Any) -> Any:
         self._check_numbers(inputs)
         numbers = inputs if dtypes.is_int(inputs.dtype) else ops.cast(inputs, "int32")
-        return ops.cast(ops.take(self.embeddings, numbers, axis=0), self.compute_dtype)
+        return ops.cast(self._looked_up(numbers), self.compute_dtype)
+
+    def _looked_up(self, numbers: Any) -> Any:
+        rows = {part: ops.take(table, numbers, axis=0) for part, table in self._parts("embeddings").items()}
+        quantized = self.quantization_mode is not None
+        y = self._dequantized(self._forms()[0], rows, self.compute_dtype) if quantized else rows[""]
+        if self.lora_enabled:
+            y = y + self._lora_term(lambda numbers, table: ops.take(table, numbers, axis=0), numbers)
+        return y
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def _check_numbers(self, x: Any) -> None:
-        if engine.arrays.is_traced(x) or x.size == 0:
+        if engine.arrays.is_traced(x) or 0 in x.shape:
             return
         numbers = engine.arrays.to_numpy(x)
         if dtypes.is_float(x.dtype) and (numbers != np.floor(numbers)).any():

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from kerata import errors, initializers, ops
 from kerata.layers.arguments import Named
-from kerata.layers.base import Layer
 from kerata.layers.input_spec import InputSpec
+from kerata.layers.lora import MainWeight
+from kerata.layers.quantization import Form, Quantizable
 
 __all__ = ["EinsumDense"]
 
 
-class EinsumDense(Layer):
+class EinsumDense(Quantizable):
     """A dense layer whose sums an equation describes: y = activation(einsum(equation, x, kernel) + bias).
 
     Args:
@@ -22,6 +24,8 @@ class EinsumDense(Layer):
         output_shape: the shape of y without the batch and the axes of "..."; None for the sizes of x.
         activation: a function of the output, by name or itself; None for none.
         bias_axes: the letters of y along which the bias varies; None for no bias.
+        lora_rank, lora_alpha: see `enable_lora`.
+        quantization_config: how the weights are kept, beside a quantized `dtype`; see `Model.quantize`.
 
     Raises:
         InvalidArgument: for an equation that cannot be.
@@ -32,6 +36,8 @@ class EinsumDense(Layer):
         >>> layer(numpy.ones((2, 5, 32))).shape
         (2, 5, 8, 16)
     """
+
+    kernel: Any = MainWeight()
 
     def __init__(
         self,
@@ -61,19 +67,62 @@ class EinsumDense(Layer):
         sizes, elided_after = self._sizes(tuple(input_shape))
         self.input_spec = InputSpec(ndim=len(input_shape))
         shape = tuple(sizes[letter] for letter in kernel)
-        self.kernel = self.add_weight(
-            shape, self._fanned_initializer(kernel, y), name="kernel", regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )  # fmt: skip
+        self._build_main(shape, self._fanned_initializer(kernel, y))
         self.bias = None
         if self.bias_axes:
             varying = y[min(y.index(letter) for letter in self.bias_axes) :]
             shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in varying]
             self.bias = self._named_weight("bias", (*shape, *(1,) * elided_after))
+        self._start_lora()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        y = ops.einsum(self.equation, inputs, self.kernel)
+        y = self._product(lambda x, kernel: ops.einsum(self.equation, x, kernel), inputs, training)
         return self.activation(y if self.bias is None else y + self.bias)
+
+    # Quantized: scales are kept in the layout of the outputs, and 4 bits as a matrix (summed over, not summed over).
+
+    def _forms(self) -> list[Form]:
+        x, kernel, y = self._all_letters()
+        shape = self._main_shape()
+        summed = tuple(i for i, letter in enumerate(kernel) if letter not in y)
+        rows = math.prod(shape[i] for i in summed)
+        return [
+            Form(
+                "kernel", shape, axis=summed, matrix=(rows, math.prod(shape) // rows),
+                kept=lambda scale: _relettered(scale, kernel, y), spread=lambda scale: _relettered(scale, y, kernel),
+            )
+        ]  # fmt: skip
+
+    def _check_mode(self, mode: str) -> None:
+        super()._check_mode(mode)
+        x, kernel, y = self._all_letters()
+        summed = [letter for letter in kernel if letter not in y]
+        if mode in ("gptq", "awq") and not kernel[: len(summed)] == summed == x[len(x) - len(summed) :]:
+            raise errors.Unsupported(
+                "the kernel is no matrix to calibrate.", where=self._where(), got=self.equation,
+                expected="letters that are summed over at the end of the input and the start of the kernel",
+            )  # fmt: skip
+
+    def _build_calibrated(self, mode: str, config: Any) -> None:
+        super()._build_calibrated(mode, config)
+        self.gptq_unpacked_column_size = self._rows_and_columns()[1] if mode == "gptq" else None
+
+    @property
+    def _summed_axes(self) -> tuple[int, ...]:
+        x, _, y = self._all_letters()
+        return tuple(i for i, letter in enumerate(x) if letter not in y)
+
+    def _input_scale(self, scale: Any) -> Any:
+        x, _, y = self._all_letters()
+        return _relettered(scale, x, y)
+
+    def _all_letters(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the letters of input, kernel and output, with a name for each axis of "..."."""
+        x, kernel, y = map(list, self._letters)
+        elided = [f"...{i}" for i in range(self.input_spec.ndim - len(x))]
+        if self.equation.startswith("..."):
+            return elided + x, kernel, elided + y
+        return x + elided, kernel, y + elided
 
     def _sizes(self, input_shape: tuple[int | None, ...]) -> tuple[dict[str, Any], int]:
         """Return the size of each letter, and how many axes of the input a closing "..." stands for."""
@@ -118,7 +167,17 @@ class EinsumDense(Layer):
         return type(initializer).from_config({**initializer.get_config(), "seed": initializer.seed, **axes})
 
     def get_config(self) -> dict[str, Any]:
-        return {"activity_regularizer": None, **super().get_config()}
+        size = self.gptq_unpacked_column_size
+        said = {"gptq_unpacked_column_size": size} if size else {}
+        return {"activity_regularizer": None, **super().get_config(), **said}
+
+
+def _relettered(x: Any, source: Sequence[str], target: Sequence[str]) -> Any:
+    """Return `x`, whose axes have the letters `source`, with axes `target`; those that only one has are of size 1."""
+    x = ops.squeeze(x, tuple(i for i, letter in enumerate(source) if letter not in target))
+    common = [letter for letter in source if letter in target]
+    x = ops.transpose(x, [common.index(letter) for letter in target if letter in common])
+    return ops.expand_dims(x, tuple(i for i, letter in enumerate(target) if letter not in common))
 
 
 _EQUATION = re.compile(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?")

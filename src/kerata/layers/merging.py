@@ -62,10 +62,10 @@ class _Merge(Layer):
     def _mismatch(self, what: str, shapes: Sequence[Any]) -> errors.ShapeMismatch:
         return errors.ShapeMismatch(what, where=self._where(), got=f"shapes {', '.join(map(str, shapes))}")
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        if previous_mask is None or any(mask is None for mask in previous_mask):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None or any(one is None for one in mask):
             return None
-        return reduce(ops.logical_or, previous_mask)
+        return reduce(ops.logical_or, mask)
 
 
 class Add(_Merge):
@@ -164,8 +164,8 @@ class Concatenate(_Merge):
                 raise self._mismatch(f"only along axis {self.axis} may the sizes differ; axis {axis} does.", shapes)
         return ops.concatenate(inputs, axis=self.axis)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        if previous_mask is None or all(mask is None for mask in previous_mask):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None or all(one is None for one in mask):
             return None
 
         def filled(x: Any, mask: Any) -> Any:
@@ -175,7 +175,7 @@ class Concatenate(_Merge):
                 return everywhere if mask is None else mask
             return ops.logical_and(ops.expand_dims(mask, -1), everywhere)
 
-        masks = [filled(x, mask) for x, mask in zip(inputs, previous_mask)]
+        masks = [filled(x, one) for x, one in zip(inputs, mask)]
         return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 
@@ -221,7 +221,7 @@ class Dot(_Merge):
         z = ops.einsum(f"{_letters(left)},{_letters(right)}->{_letters(kept)}", x, y)
         return z if z.ndim > 1 else ops.expand_dims(z, 1)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
 

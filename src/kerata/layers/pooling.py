@@ -189,7 +189,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling, rank=1):
         total = ops.sum(ops.where(real, inputs, 0), axis=self.spatial_axes, keepdims=self.keepdims)
         return total / ops.sum(ops.cast(real, inputs.dtype), axis=self.spatial_axes, keepdims=self.keepdims)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None  # no time axis is left
 
 

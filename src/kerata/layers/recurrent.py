@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerata import engine, errors, ops, tree
+from kerata.core.configurable import WithCustomObjects
 from kerata.core.symbolic import snake_case
 from kerata.core.variable import Variable
 from kerata.layers.arguments import Named
@@ -28,7 +29,7 @@ from kerata.layers.stacked_cells import (
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
 
-class RNN(Layer):
+class RNN(WithCustomObjects, Layer):
     """Runs a cell over time, each step with the states of the one before: (B, T, …) -> (B, U), or (B, T, U).
 
     A masked step changes no state, and gives out what the step before gave. Called with `initial_state=[…]`, the
@@ -181,8 +182,8 @@ class RNN(Layer):
 
     # Masks and state --------------------------------------------------------------------------------------------
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        mask = tree.flatten(previous_mask)[0] if self.return_sequences else None
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        mask = tree.flatten(mask)[0] if self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
 
     @property
@@ -258,6 +259,10 @@ class CellLayer(RNN):
         loop = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "activity_regularizer")
         RNN.__init__(self, cell, **{name: given[name] for name in loop if name in given}, **kwargs)
         self.input_spec = InputSpec(ndim=3)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:  # a cell of its own: no custom objects
+        return super().from_config(config)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

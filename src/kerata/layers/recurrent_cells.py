@@ -184,6 +184,9 @@ class SimpleRNNCell(RecurrentCell):
         self._keep_cell(locals())
         self.state_size = self.output_size = positive(self, "units", units)
 
+    def call(self, sequence: Any, states: Any, training: bool = False) -> Any:  # Keras's name for the inputs
+        return super().call(sequence, states, training)
+
     def recur(self, x: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
         h = self.activation(x + self._from_before(states[0], training))
         return h, [h]

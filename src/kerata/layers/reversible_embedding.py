@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerata import ops
-from kerata.core import scopes
+from kerata import ops, quantizers
+from kerata.core import registry, scopes
 from kerata.layers.arguments import Named
 from kerata.layers.core import Embedding
+from kerata.layers.quantization import Form
 
 __all__ = ["ReversibleEmbedding"]
 
@@ -58,28 +59,49 @@ class ReversibleEmbedding(Embedding):
     def build(self, input_shape: Any = None) -> None:
         if not self.built:
             super().build(input_shape)
-            if not self.tie_weights:
+            if not self.tie_weights and self.quantization_mode is None:
                 shape = (self.output_dim, self.input_dim)
                 self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
-        return self._scores(inputs) if reverse else self._looked_up(inputs)
+        return self._scores(inputs) if reverse else self._vectors(inputs)
 
-    def _looked_up(self, numbers: Any) -> Any:
+    def _vectors(self, numbers: Any) -> Any:
         vectors = super().call(numbers)
         if self.mask_zero:
             scopes.set_mask(vectors, super().compute_mask(numbers))
         return vectors
 
     def _scores(self, vectors: Any) -> Any:
-        table = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
-        dtype = self.reverse_dtype or self.compute_dtype
-        scores = ops.matmul(ops.cast(vectors, dtype), ops.cast(table, dtype))
+        vectors = ops.cast(vectors, self.reverse_dtype or self.compute_dtype)
+        scores = self._product(self._times_table, vectors, of=self._forms()[-1])
+        if self.tie_weights and self.lora_enabled:
+            a, b = self._factors()
+            scores = scores + self._times_table(self._times_table(vectors, b), a) * self.lora_alpha / self.lora_rank
         cap = self.logit_soft_cap
         return scores if cap is None else cap * ops.tanh(scores / cap)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def _times_table(self, vectors: Any, table: Any) -> Any:
+        table = ops.cast(table, vectors.dtype)
+        return ops.matmul(vectors, ops.transpose(table) if self.tie_weights else table)
+
+    def _forms(self) -> list[Form]:
+        back = Form("reverse_embeddings", (self.output_dim, self.input_dim), axis=0, packed=0)
+        return super()._forms() if self.tie_weights else [*super()._forms(), back]
+
+    def _default_inputs_quantizer(self, mode: str) -> Any:
+        return quantizers.AbsMaxQuantizer()
+
+    @property
+    def variable_serialization_spec(self) -> dict[str | None, list[str]]:
+        """For each mode, the names of the weights in the order of a file; those that a layer has not are left out."""
+        found, name = super().variable_serialization_spec, "reverse_embeddings"
+        parts = {None: [name], "int8": [name, f"{name}_scale"], "int4": [name, f"{name}_scale", f"{name}_zero"]}
+        return found if self.tie_weights else {mode: found[mode] + parts[mode] for mode in found}
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None  # `call` sets it, since it depends on the direction
 
     def get_config(self) -> dict[str, Any]:
-        return {"quantization_config": None, **super().get_config()}
+        config = registry.serialize_keras_object(self.quantization_config)
+        return {**super().get_config(), "quantization_config": config}

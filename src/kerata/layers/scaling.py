@@ -11,6 +11,7 @@ import numpy as np
 from kerata import config as settings
 from kerata import errors, ops
 from kerata.core import registry
+from kerata.core.configurable import WithCustomObjects
 from kerata.layers.arguments import known_size, normalized_axes
 from kerata.layers.base import Layer
 from kerata.layers.input_spec import InputSpec
@@ -18,7 +19,15 @@ from kerata.layers.input_spec import InputSpec
 __all__ = ["Normalization", "Rescaling"]
 
 
-class Rescaling(Layer):
+class _DataLayer(Layer):
+    """A layer that may also run where data is read, before the model."""
+
+    def convert_weight(self, weight: Any) -> Any:
+        """Return `weight` as an array of the engine in use."""
+        return ops.convert_to_tensor(weight)
+
+
+class Rescaling(WithCustomObjects, _DataLayer):
     """y = x scale + offset, as floats whatever the dtype of x.
 
     Args:
@@ -50,7 +59,7 @@ class Rescaling(Layer):
         return {**super().get_config(), **{k: registry.serialize_keras_object(v) for k, v in given.items()}}
 
 
-class Normalization(Layer):
+class Normalization(_DataLayer):
     """y = (x - mean) / sqrt(variance), with statistics given or learned from data by `adapt`.
 
     Args:

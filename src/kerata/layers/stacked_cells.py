@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerata import errors, ops, tree
+from kerata.core.configurable import WithCustomObjects
 from kerata.layers.base import Layer
 from kerata.layers.recurrent_cells import RecurrentCell
 
@@ -33,14 +34,14 @@ def initial_state(cell: Any, batch_size: Any, dtype: str) -> Any:
     return tree.map_structure(lambda size: ops.zeros((batch_size, size), dtype=dtype), sizes)
 
 
-def advance(cell: Any, inputs: Any, states: Any) -> tuple[Any, list[Any]]:
+def advance(cell: Any, inputs: Any, states: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
     """Return the output and the list of new states of one step of any cell."""
     step: Any = cell if callable(cell) else cell.call
-    output, new = step(inputs, states)
+    output, new = step(inputs, states, **kwargs)
     return output, list(new) if tree.is_nested(new) else [new]
 
 
-class StackedRNNCells(Layer):
+class StackedRNNCells(WithCustomObjects, Layer):
     """Cells on top of each other as one cell: each takes the output of the one before, and keeps its own states.
 
     Args:
@@ -79,11 +80,13 @@ class StackedRNNCells(Layer):
                 cell.built = True
             input_shape = (input_shape[0], _output_size(cell))
 
-    def call(self, inputs: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
+    def call(
+        self, inputs: Any, states: Sequence[Any], training: bool = False, **kwargs: Any
+    ) -> tuple[Any, list[Any]]:
         new_states: list[Any] = []
         for cell, before in zip(self.cells, states):
             several = tree.is_nested(before)
-            inputs, new = advance(cell, inputs, list(before) if several else [before])
+            inputs, new = advance(cell, inputs, list(before) if several else [before], **kwargs)
             new_states.append(new if several else new[0])
         return inputs, new_states
 

@@ -60,7 +60,7 @@ class Metric(Configurable, Stateful):
         return unique([*self._variables, *super().variables])
 
     def add_variable(
-        self, shape: Any, initializer: Any = None, dtype: Any = None, aggregation: str = "sum", name: str | None = None
+        self, shape: Any, initializer: Any, dtype: Any = None, aggregation: str = "sum", name: str | None = None
     ) -> Variable:
         """Make a Variable of the state; zeros unless `initializer` says otherwise."""
         self._check_super_called()

@@ -122,7 +122,7 @@ class Counting(Metric):
     def _add_counts(self, *names: str, shape: tuple[int, ...] | None = None) -> None:
         self._counted = names
         for name in names:
-            setattr(self, name, self.add_variable(shape or (len(self.thresholds),), name=name))
+            setattr(self, name, self.add_weight(shape or (len(self.thresholds),), name=name))
 
     def _outcomes(self, y_true: Any, y_pred: Any, sample_weight: Any, **options: Any) -> dict[str, Any]:
         where = f"metric {self.name!r}"
@@ -160,7 +160,7 @@ class _OneCount(Counting):
         super().__init__(name=name, dtype=dtype)
         self.init_thresholds = thresholds
         self.thresholds = _parse(thresholds, 0.5, self.name)
-        self.accumulator = self.add_variable((len(self.thresholds),), name="accumulator")
+        self.accumulator = self.add_weight((len(self.thresholds),), name="accumulator")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the answers of a batch."""

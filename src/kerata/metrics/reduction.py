@@ -48,7 +48,7 @@ class Sum(Metric):
 
     def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.total = self.add_variable((), dtype=self.dtype, name="total")
+        self.total = self.add_weight((), dtype=self.dtype, name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add the values of a batch."""
@@ -72,8 +72,8 @@ class Mean(Metric):
 
     def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.total = self.add_variable((), dtype=self.dtype, name="total")
-        self.count = self.add_variable((), dtype=self.dtype, name="count")
+        self.total = self.add_weight((), dtype=self.dtype, name="total")
+        self.count = self.add_weight((), dtype=self.dtype, name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Take the values of a batch in: a scalar, (B,), or (B, …), of which each sample's mean counts."""

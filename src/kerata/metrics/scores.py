@@ -58,10 +58,10 @@ class FBetaScore(Metric):
 
     def _build(self, classes: int) -> None:
         shape = () if self.average == "micro" else (classes,)
-        self.true_positives = self.add_variable(shape, dtype=self.dtype, name="true_positives")
-        self.false_positives = self.add_variable(shape, dtype=self.dtype, name="false_positives")
-        self.false_negatives = self.add_variable(shape, dtype=self.dtype, name="false_negatives")
-        self.intermediate_weights = self.add_variable(shape, dtype=self.dtype, name="intermediate_weights")
+        self.true_positives = self.add_weight(shape, dtype=self.dtype, name="true_positives")
+        self.false_positives = self.add_weight(shape, dtype=self.dtype, name="false_positives")
+        self.false_negatives = self.add_weight(shape, dtype=self.dtype, name="false_negatives")
+        self.intermediate_weights = self.add_weight(shape, dtype=self.dtype, name="intermediate_weights")
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -150,14 +150,14 @@ class R2Score(Metric):
         if num_regressors < 0:
             raise errors.InvalidArgument("`num_regressors` is at least 0.", where=self.name, got=num_regressors)
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
-        self.num_samples = self.add_variable((), name="num_samples")
+        self.num_samples = self.add_weight((), name="num_samples")
         self._built = False
 
     def _build(self, columns: int) -> None:
-        self.squared_sum = self.add_variable((columns,), name="squared_sum")
-        self.sum = self.add_variable((columns,), name="sum")
-        self.total_mse = self.add_variable((columns,), name="residual")
-        self.count = self.add_variable((columns,), name="count")
+        self.squared_sum = self.add_weight((columns,), name="squared_sum")
+        self.sum = self.add_weight((columns,), name="sum")
+        self.total_mse = self.add_weight((columns,), name="residual")
+        self.count = self.add_weight((columns,), name="count")
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -11,6 +11,7 @@ from kerata.core.symbolic import KerasTensor, Operation
 from kerata.layers.base import Layer
 from kerata.layers.core import InputLayer
 from kerata.models.model import Model
+from kerata.training import host_prefix
 
 __all__ = ["Functional"]
 
@@ -40,6 +41,8 @@ class Functional(Model):
             self.trainable = False
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if (outputs := host_prefix.run(self, inputs)) is not None:
+            return outputs
         values = [self._fit_input(t, x) for t, x in zip(self._graph.inputs, self._graph.match(inputs))]
         structure = tree.pack_sequence_as(self._graph._inputs_struct, values)
         return self._graph.run(structure, lambda operation: operation)
@@ -69,7 +72,7 @@ class Functional(Model):
             )  # fmt: skip
         from kerata import engine
 
-        if isinstance(x, KerasTensor) or str(x.dtype) == symbol.dtype:
+        if isinstance(x, KerasTensor) or symbol.dtype in (str(x.dtype), "string"):
             return x
         if "float" in str(x.dtype) and "float" in symbol.dtype:
             return x  # the layer's own policy has cast it

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from typing import Any
 
 from kerata import errors
 from kerata.core import registry
 from kerata.layers.base import Layer
+from kerata.quantizers.configs import resolved
+from kerata.training import host_prefix
 from kerata.training.trainer import Trainer
 
 __all__ = ["Model"]
@@ -15,6 +19,17 @@ __all__ = ["Model"]
 
 def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
     return len(args) == 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
+
+
+def _is_chosen(layer: Layer, filters: Any) -> bool:
+    if filters is None or callable(filters):
+        return filters is None or bool(filters(layer))
+    if not isinstance(filters, (str, list, tuple)):
+        raise errors.InvalidArgument(
+            "this chooses no layers.", where="quantize", got=f"filters={filters!r}",
+            expected="a regular expression, a list of these, or a function",
+        )  # fmt: skip
+    return any(re.search(pattern, layer.name) for pattern in ([filters] if isinstance(filters, str) else filters))
 
 
 class Model(Trainer):
@@ -66,6 +81,12 @@ class Model(Trainer):
             hint="define `call(self, inputs)`, or make the model with Model(inputs, outputs)",
         )  # fmt: skip
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return symbolic outputs for symbolic inputs."""
+        if host_prefix.of(self) is not None:  # which no engine can evaluate abstractly
+            return self._graph.run(args[0], lambda operation: operation.compute_output_spec)
+        return super().compute_output_spec(*args, **kwargs)
+
     # Layers -----------------------------------------------------------------------------------------------------
 
     @property
@@ -115,6 +136,55 @@ class Model(Trainer):
         from kerata.models import summary
 
         return summary.html(self)
+
+    # Quantizing -------------------------------------------------------------------------------------------------
+
+    def quantize(self, mode: Any = None, config: Any = None, filters: Any = None, **kwargs: Any) -> None:
+        """Keep the weights of the layers inside in few bits from now on, which takes less memory.
+
+        - "int8": a byte for each weight; the inputs of the products are rounded to 8 bits as well.
+        - "int4": half a byte for each weight, with a scale for each group of inputs.
+        - "float8": products in float8, for training; the weights stay floats.
+        - "gptq", "awq": a few bits for each weight, which samples help to choose; their configs say how.
+
+        Layers that cannot be quantized stay as they are, with a warning where they have weights. A model that is to be
+        trained on is compiled anew.
+
+        Args:
+            mode: "int8", "int4", "float8", "gptq" or "awq".
+            config: a `kerata.quantizers.QuantizationConfig`, beside the mode or instead of it.
+            filters: which layers: a regular expression over their names, a list of these, or a function of the layer.
+            type_check: whether subclasses of the layers are refused.
+
+        Example:
+            >>> model = kerata.Sequential([kerata.layers.Input((64,)), kerata.layers.Dense(10)])
+            >>> model.quantize("int8")
+            >>> model.layers[0].kernel.dtype
+            'int8'
+        """
+        type_check = kwargs.pop("type_check", True)
+        if kwargs:
+            raise errors.InvalidType("unknown arguments.", where="quantize", got=sorted(kwargs))
+        config = resolved(mode, config)
+        if config.mode in ("gptq", "awq"):
+            from kerata.models.calibration import calibrate
+
+            structure = config.quantization_layer_structure or self.get_quantization_layer_structure(config.mode)
+            calibrate(config, structure, lambda layer: _is_chosen(layer, filters))
+        for layer in self._flatten_layers() if config.mode not in ("gptq", "awq") else ():
+            if layer._sublayers() or not layer.weights or not _is_chosen(layer, filters):
+                continue
+            try:
+                layer.quantize(config.mode, type_check=type_check, config=config)
+            except errors.Unsupported as error:
+                warnings.warn(str(error), stacklevel=2)
+        for layer in self._flatten_layers():
+            if isinstance(layer, Model):
+                layer._programs = {}
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
+        """Return "pre_block_layers" and "sequential_blocks" for modes that calibrate; a subclass knows them."""
+        return None
 
     # Files and configs ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from kerata.core.symbolic import KerasTensor
 from kerata.layers.base import Layer
 from kerata.layers.core import Input, InputLayer
 from kerata.models.model import Model
+from kerata.training import host_prefix
 
 __all__ = ["Sequential"]
 
@@ -116,18 +117,34 @@ class Sequential(Model):
         if not self._trainable:
             self.trainable = False
 
-    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+        if kwargs:
+            raise errors.InvalidType("unknown arguments.", where=f"model {self.name!r}", got=sorted(kwargs))
+        if (outputs := host_prefix.run(self, inputs)) is not None:
+            return outputs
         x = inputs
         if self._graph is not None:
-            from kerata.models.functional import Functional
-
-            x = Functional._fit_input(self, self._graph.inputs[0], _unwrap(x, self))  # type: ignore[arg-type]
+            x = self._fit_input(self._graph.inputs[0], _unwrap(x, self))
         if mask is not None:
             scopes.set_mask(x, mask)
         for layer in self._layers:
             if not isinstance(layer, InputLayer):
                 x = layer(x)
         return x
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+        """Return symbolic outputs for symbolic inputs, by abstract evaluation of the stack."""
+        given = {"training": training, "mask": mask}
+        return super().compute_output_spec(inputs, **{k: v for k, v in given.items() if v is not None}, **kwargs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the outputs for the shape of the inputs."""
+        return super().compute_output_shape(input_shape)
+
+    def _fit_input(self, symbol: KerasTensor, x: Any) -> Any:
+        from kerata.models.functional import Functional
+
+        return Functional._fit_input(self, symbol, x)  # type: ignore[arg-type]
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return None  # each layer has set the mask of its own output
@@ -206,6 +223,9 @@ def _input_layer(batch_shape: Any, dtype: Any) -> Any:
 
 def _input_dtype(layer: Layer) -> str:
     """Return the dtype of an Input made for `layer`: what the layer expects, or its own."""
+    graph = getattr(layer, "_graph", None)
+    if graph is not None and graph.inputs[0].dtype == "string":
+        return "string"
     return getattr(layer, "expected_input_dtype", None) or layer.input_dtype
 
 

@@ -31,7 +31,7 @@ def ctc_loss(
     batch, times, _ = log_p.shape
     states = 2 * target.shape[1] + 1
     blank = xp.full((batch, target.shape[1]), mask_index, target.dtype)
-    labels = xp.concatenate([xp.reshape(xp.stack([blank, target], -1), (batch, -1)), blank[:, :1]], 1)
+    labels = xp.concatenate([xp.reshape(xp.stack([blank, target], -1), (batch, states - 1)), blank[:, :1]], 1)
     never = xp.asarray(_NEVER, log_p.dtype)
     # A path may skip the blank between two labels that differ.
     skips = xp.concatenate([xp.zeros((batch, 2), "bool"), labels[:, 2:] != labels[:, :-2]], 1)
@@ -166,7 +166,8 @@ def _grown(beams: Any, p: Any, blank: int) -> tuple[Any, ...]:
     stay_label = xp.logaddexp(stay_label, joined)
     longer = xp.where(xp.logical_or(xp.any(there, axis=2), xp.arange(classes) == blank), _NEVER, longer)
 
-    candidates = xp.concatenate([xp.logaddexp(stay_blank, stay_label), xp.reshape(longer, (batch, -1))], axis=1)
+    longer = xp.reshape(longer, (batch, width * classes))
+    candidates = xp.concatenate([xp.logaddexp(stay_blank, stay_label), longer], axis=1)
     score, chosen = arrays.top_k(candidates, width)
     grows = chosen >= width
     source = xp.where(grows, (chosen - width) // classes, chosen)

@@ -112,9 +112,11 @@ def one_hot(x: Array, num_classes: int, axis: int = -1, dtype: Any = None, spars
 
 @op
 def multi_hot(
-    inputs: Array, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False
-) -> Array:
-    """Return vectors with ones at all numbers that stand along the last axis of `inputs`."""
+    inputs: Array, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False,
+    **kwargs: Any,
+) -> Array:  # fmt: skip
+    """Return vectors with ones at all numbers along the last axis of `inputs`; `num_tokens` is of old Keras."""
+    num_classes = kwargs.get("num_tokens") if num_classes is None else num_classes
     if num_classes is None:
         num_classes = int(xp.max(inputs)) + 1
     kept = inputs.ndim - 1 if inputs.ndim > 1 else 0

@@ -194,6 +194,8 @@ def bincount(x: Array, weights: Any = None, minlength: int = 0, sparse: bool = F
 @op
 def histogram(x: Array, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Array, Array]:
     """Return how many values fall in each of `bins` equal bins, and the bins' edges."""
+    if range is None and 0 in x.shape:
+        range = (0.0, 1.0)
     counts, edges = xp.histogram(x, bins=bins, range=range)
     return arrays.cast(counts, "int32"), edges
 

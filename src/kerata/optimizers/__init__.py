@@ -6,6 +6,7 @@ from typing import Any
 
 from kerata import errors
 from kerata.core.registry import Vocabulary
+from kerata.optimizers import legacy as legacy
 from kerata.optimizers import schedules as schedules
 from kerata.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
 from kerata.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
@@ -18,7 +19,7 @@ from kerata.optimizers.sgd import SGD, Lion
 __all__ = [
     "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "LossScaleOptimizer",
     "MultiOptimizer", "Muon", "Nadam", "Optimizer", "OptimizerMap", "RMSprop", "SGD", "ScheduleFreeAdamW",
-    "deserialize", "get", "schedules", "serialize",
+    "deserialize", "get", "legacy", "schedules", "serialize",
 ]  # fmt: skip
 
 _vocabulary = Vocabulary("optimizer", __name__, Optimizer)

@@ -107,7 +107,7 @@ class Optimizer(Stateful, Configurable):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            spell_out_options(vars(cls)["__init__"], Optimizer.__init__)
+            cls.__init__ = spell_out_options(vars(cls)["__init__"], Optimizer.__init__)  # type: ignore[method-assign]
 
     # The rule, to be overridden ---------------------------------------------------------------------------------
 
@@ -355,12 +355,32 @@ class Optimizer(Stateful, Configurable):
         rate = self.learning_rate
         gradients = clipped([g for g, _ in pairs], self.clipnorm, self.clipvalue, self.global_clipnorm)
         self.begin_update()
-        for g, (_, v) in zip(gradients, pairs):
+        for _, v in pairs:
             decay = self.decay_of(v)
             if decay is not None:
                 w = v.raw_value()
                 v.assign(w - w * _as(w.dtype, decay) * _as(w.dtype, rate))
-            self.update_step(g, v, rate)
+        variables = [v for _, v in pairs]
+        if not self._update_at_once(gradients, variables, rate):
+            for g, v in zip(gradients, variables):
+                self.update_step(g, v, rate)
+
+    def _update_at_once(self, gradients: Sequence[Any], variables: list[Variable], rate: Any) -> bool:
+        """Apply the rule to all Variables in one call of the engine, if that has a way for it; return whether."""
+        rule = type(self).rule
+        way = engine.active().fast_ways.get(f"{rule.__module__}.{rule.__qualname__}")
+        if way is None or type(self).update_step is not Optimizer.update_step:
+            return False
+        targets = [(v, *self._slots[v]) for v in variables]
+        weights, *slots = ([v.raw_value() for v in column] for column in zip(*targets))
+        lr, t = (_as("float32", x) for x in (rate, self.iterations + 1))
+        new = way(self, weights, [engine.arrays.as_array(g) for g in gradients], lr, t, *slots)
+        if new is NotImplemented:
+            return False
+        for column, values in zip(zip(*targets), new):
+            for target, value in zip(column, values):
+                target.assign(value)
+        return True
 
     # Weight decay and averages ----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from typing import Any
 
 from kerata import errors
-from kerata.core.configurable import Configurable
+from kerata.core.configurable import Configurable, WithCustomObjects
 from kerata.core.variable import Variable
 from kerata.optimizers.base import Optimizer
 from kerata.optimizers.loss_scale import LossScaleOptimizer
@@ -15,7 +15,7 @@ from kerata.optimizers.loss_scale import LossScaleOptimizer
 __all__ = ["MultiOptimizer", "OptimizerMap"]
 
 
-class OptimizerMap(Configurable, MutableMapping[str, Optimizer]):
+class OptimizerMap(WithCustomObjects, Configurable, MutableMapping[str, Optimizer]):
     """Which optimizer learns which Variable: patterns that match the whole of a path.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypedDict
@@ -62,25 +63,36 @@ def check_options(optimizer: Any) -> None:
         )  # fmt: skip
 
 
-def spell_out_options(init: Any, base: Any) -> None:
-    """Let the signature of an `__init__` that takes `**options: Unpack[Options]` name each option of `base`.
+def spell_out_options(init: Any, base: Any) -> Any:
+    """Return an `__init__` that takes `**options: Unpack[Options]` as one whose signature names each option of `base`.
 
-    They stand between what can be given by position and what is given by name alone.
+    They stand where Keras has them, after what the rule takes by position and before what it takes by name, and all can
+    be given by position.
     """
     signature = inspect.signature(init)
     own = list(signature.parameters.values())
     if str(own[-1].annotation) not in ("Unpack[Options]", "Unpack[OptionsButDecay]"):
-        return
+        return init
     common = [
-        p.replace(kind=p.KEYWORD_ONLY)
+        p
         for name, p in inspect.signature(base).parameters.items()
         if name in inspect.get_annotations(Options) | inspect.get_annotations(OptionsButDecay)
         and name not in signature.parameters
     ]
     by_position = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
-    by_name = [p for p in own if p.kind is p.KEYWORD_ONLY]
+    by_name = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.kind is p.KEYWORD_ONLY]
     rest = own[-1].replace(name="kwargs", annotation="Any")
-    init.__signature__ = signature.replace(parameters=[*by_position, *common, *by_name, rest])
+    spelled_out = [*by_position, *common, *by_name]
+
+    @functools.wraps(init)
+    def with_options(self: Any, *args: Any, **kwargs: Any) -> None:
+        further = {p.name: value for p, value in zip(spelled_out[len(by_position) :], args[len(by_position) - 1 :])}
+        if len(args) >= len(spelled_out) or further.keys() & kwargs.keys():
+            raise TypeError(f"{type(self).__name__}: too many arguments, or one was given twice")
+        init(self, *args[: len(by_position) - 1], **further, **kwargs)
+
+    with_options.__signature__ = signature.replace(parameters=[*spelled_out, rest])  # type: ignore[attr-defined]
+    return with_options
 
 
 OLD_SPELLINGS = ("lr", "decay")

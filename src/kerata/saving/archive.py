@@ -13,6 +13,7 @@ from typing import Any
 
 from kerata import errors
 from kerata.core import registry
+from kerata.saving.assets import restore_assets, store_assets
 from kerata.saving.files import atomic_write, clear_errors, existing, open_archive, open_member, read_member
 from kerata.saving.stores import HDF5Store
 from kerata.saving.weights import need_built, restore_state, store_state
@@ -68,6 +69,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
             archive.write(weights, "model.weights.h5")
         finally:
             weights.unlink(missing_ok=True)
+        store_assets(model, archive)
 
 
 @contextlib.contextmanager
@@ -126,6 +128,8 @@ def load_model(
             model.compile_from_config(compile_config)
         with weights_of(path) as store:
             restore_state(model, store)
+        with open_archive(path) as archive:
+            restore_assets(model, archive)
     return model
 
 

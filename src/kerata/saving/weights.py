@@ -78,12 +78,14 @@ def _build_optimizer(model: Any, store: Any) -> None:
 
 
 def _own(holder: Any) -> list[Any]:
-    return holder._own_weights() if hasattr(holder, "_own_weights") else list(holder.variables)
+    return holder._file_weights() if hasattr(holder, "_file_weights") else list(holder.variables)
 
 
 def _compare(path: str, holder: Any, arrays: Arrays) -> _Misfit | None:
     if type(holder).load_own_variables.__module__.partition(".")[0] != "kerata":
         return None  # the user's own way to load
+    if getattr(holder, "own_layout", False):
+        return None
     own = _own(holder)
     what = f"{getattr(holder, 'name', None)!r} ({type(holder).__name__} at {path or 'the top'})"
     if len(own) != len(arrays):

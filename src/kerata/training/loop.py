@@ -44,12 +44,18 @@ class Program:
     Args:
         step: takes a batch, reads and assigns Variables, returns a tree of arrays.
         variables: every Variable that the step may touch.
-        compiled: whether to compile; otherwise steps run one by one in Python.
+        compiled: whether to compile; otherwise steps run one by one in Python. "auto" compiles where the engine
+            compiles whole loops; on an engine that does not, True compiles each step.
+        learns: whether the step takes gradients.
     """
 
-    def __init__(self, step: Callable[[Any], Any], variables: list[Variable], compiled: bool = True) -> None:
+    def __init__(
+        self, step: Callable[[Any], Any], variables: list[Variable], compiled: bool | str = True, learns: bool = True
+    ) -> None:
         self.variables = variables
-        self.compiled = compiled and engine.transforms.compiled
+        self.compiled = bool(compiled) and engine.transforms.compiled
+        self._steps_compiled = compiled is True and not engine.transforms.compiled
+        self._learns = learns
         self._step = step
         self._logs: dict[Any, Any] = {}
         self.names: list[str] = []
@@ -81,7 +87,7 @@ class Program:
     def prepare(self, block: Block) -> bool:
         """Learn the shape of the logs; returns False when the step made Variables and must be planned anew."""
         key = (block.batch_size, block.steps)
-        if not self.compiled or key in self._logs:
+        if not (self.compiled or self._steps_compiled) or key in self._logs:
             return True
         batch = tree.map_structure(
             lambda a: None if a is None else Spec((block.batch_size, *a.shape[1:]), a.dtype), block.data
@@ -104,15 +110,25 @@ class Program:
     def run(self, block: Block, logs: Any, start: int, stop: int) -> Any:
         """Run the steps from `start` to `stop` of `block` and return the logs."""
         if not self.compiled:
-            for i in range(start, stop):
-                logs = [*(logs or []), self._step(_batch(block.data, block.index[i]))]
-            return logs
+            with contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
+                return [*(logs or []), *(self._one(_batch(block.data, block.index[i])) for i in range(start, stop))]
         with _interrupts_deferred():
             values = [v.raw_value() for v in self.variables]
             values, logs = self._chunk(values, logs, block.data, block.index, np.int32(start), np.int32(stop))
-            for variable, value in zip(self.variables, values):
-                variable.assign_unchecked(value)
+            self._store(values)
         return logs
+
+    def _one(self, batch: Any) -> Any:
+        """Run one step by itself and return its logs."""
+        if not self._steps_compiled:
+            return self._step(batch)
+        logs, values = self._pure_step([v.raw_value() for v in self.variables], batch)
+        self._store(values)
+        return logs
+
+    def _store(self, values: list[Any]) -> None:
+        for variable, value in zip(self.variables, values):
+            variable.assign_unchecked(value)
 
 
 def on_host(x: Any) -> np.ndarray:

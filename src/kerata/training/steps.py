@@ -8,6 +8,7 @@ from kerata import engine, errors, losses, optimizers, tree
 from kerata.core import registry, scopes
 from kerata.core.lifting import value_and_grad
 from kerata.core.op import convert
+from kerata.core.public_scopes import StatelessScope
 from kerata.core.variable import Variable
 from kerata.layers.base import Layer
 from kerata.metrics import Mean
@@ -65,7 +66,8 @@ class Steps(Layer):
             metrics, weighted_metrics: lists of names, metrics or functions; the second kind sees sample weights.
             run_eagerly: run each step in Python, uncompiled, to look inside.
             steps_per_execution: kept for Keras; the loop itself chooses how many steps go into one call.
-            jit_compile: whether steps are compiled; "auto" for yes.
+            jit_compile: whether steps are compiled; "auto" for yes on JAX, and no on PyTorch, where `call` may then
+                branch on values as Python does.
             auto_scale_loss: scale the loss with the "mixed_float16" policy.
 
         Example:
@@ -176,8 +178,7 @@ class Steps(Layer):
             objective = self.optimizer.scale_loss(loss) if scaled else loss
             return objective, (loss, y_pred, masks)
 
-        if self.trainable_variables:
-            variables = self.trainable_variables
+        if variables := self.trainable_variables:
             (_, (loss, y_pred, masks)), gradients = value_and_grad(loss_fn, variables, has_aux=True)()
             self.optimizer.apply(gradients, variables)
         else:
@@ -222,6 +223,27 @@ class Steps(Layer):
         for term in terms[1:]:
             total = total + term
         return total
+
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        metrics_variables: Any,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[Any, Any, Any]]:
+        """Return `compute_loss` under the values given for the Variables, and the three lists of values after it."""
+        given = [
+            (self.trainable_variables, trainable_variables), (self.non_trainable_variables, non_trainable_variables),
+            (self.metrics_variables, metrics_variables),
+        ]  # fmt: skip
+        with StatelessScope([pair for variables, values in given for pair in zip(variables, values)]) as scope:
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training)
+        after = [[scope.get_current_value(v) for v in variables] for variables, _ in given]
+        return loss, (trainable_variables, after[1], after[2])
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Add a batch to the metrics of `compile` and return every metric's value so far."""

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from kerata import config, engine, errors, losses, tree
+from kerata.core.op import convert
 from kerata.core.rng import make_seed
-from kerata.core.scopes import around
+from kerata.core.scopes import StateScope, around
 from kerata.core.symbolic import KerasTensor
 from kerata.core.variable import Variable
-from kerata.data.sources import ArraySource, Block, Source, make_source, split_validation
+from kerata.data.sources import ArraySource, Block, Source
 from kerata.layers.base import Layer
+from kerata.training import host_prefix
 from kerata.training.epoch import EpochRunner, stacked
 from kerata.training.loop import Pace, Program, on_host, run_block
 from kerata.training.steps import Steps, unpack
@@ -45,8 +47,8 @@ class Trainer(Steps):
             if variables and self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(variables)
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
-            compiled = not self.run_eagerly and self.jit_compile is not False
-            program = self._programs[key] = Program(step, self._state_variables(mode), compiled)
+            compiled = not self.run_eagerly and self.jit_compile
+            program = self._programs[key] = Program(step, self._state_variables(mode), compiled, mode == "train")
         return program
 
     def make_train_function(self, force: bool = False) -> None:
@@ -83,6 +85,9 @@ class Trainer(Steps):
                 if type(self).train_step is Steps.train_step:
                     raise
                 return  # the model has a step of its own and needs no `call`
+            except errors.ValueUnknown:
+                with StateScope():  # `call` asks for values: so let it have some
+                    outputs = self(tree.map_structure(lambda a: None if a is None else convert(a), x))
         if y is None or outputs is None or not needs_metrics:
             return
         targets = tree.map_structure(symbol, y)
@@ -138,17 +143,21 @@ class Trainer(Steps):
         self._need_compiled("fit")
         self.stop_training = False
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
-        source = make_source(
-            x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight, seed=make_seed(), where="fit"
-        )
+            (x, y, sample_weight), validation_data = host_prefix.split_validation(
+                self, (x, y, sample_weight), validation_split
+            )
+        source = host_prefix.make_source(
+            self, x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight, seed=make_seed(), where="fit"
+        )  # fmt: skip
         self._ensure_built(source, "train")
         _check_targets(self, source)
         validation = None
         if validation_data is not None:
             vx, vy, vw = _unpack_validation(validation_data)
             rows = validation_batch_size or (getattr(source, "batch_size", None) or batch_size)
-            validation = make_source(vx, vy, vw, rows, validation_steps, where="fit: validation_data")
+            validation = host_prefix.make_source(
+                self, vx, vy, vw, rows, validation_steps, where="fit: validation_data"
+            )
         most = config.max_epochs()
         if most is not None:
             epochs = min(epochs, initial_epoch + most)
@@ -218,7 +227,7 @@ class Trainer(Steps):
         if kwargs:
             raise errors.InvalidType("unknown arguments.", where="evaluate", got=sorted(kwargs))
         self._need_compiled("evaluate")
-        source = make_source(x, y, sample_weight, batch_size, steps, where="evaluate")
+        source = host_prefix.make_source(self, x, y, sample_weight, batch_size, steps, where="evaluate")
         self._ensure_built(source, "test")
         _check_targets(self, source)
         watchers = callbacks_module.CallbackList.ensure(
@@ -251,7 +260,7 @@ class Trainer(Steps):
         """
         from kerata import callbacks as callbacks_module
 
-        source = make_source(x, None, None, batch_size, steps, where="predict")
+        source = host_prefix.make_source(self, x, None, None, batch_size, steps, where="predict")
         self._ensure_built(source, "predict")
         limit = _fewest(steps or source.steps, config.max_steps_per_epoch())
         watchers = callbacks_module.CallbackList.ensure(callbacks, model=self, verbose=verbose, epochs=1, steps=limit)
@@ -293,6 +302,7 @@ class Trainer(Steps):
 
     def _on_batch(self, mode: str, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool) -> Any:
         where = f"{mode}_on_batch"
+        x = host_prefix.computed(self, x, where)
         source = ArraySource(x, y, weight, batch_size=2**31 - 1, class_weight=class_weight, where=where)
         self._ensure_built(source, mode)
         self.reset_metrics()

@@ -1,8 +1,12 @@
+from . import bounding_boxes as bounding_boxes
+from . import legacy as legacy
 from .arrays import normalize as normalize
 from .arrays import pack_x_y_sample_weight as pack_x_y_sample_weight
 from .arrays import pad_sequences as pad_sequences
 from .arrays import to_categorical as to_categorical
 from .arrays import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from .config import Config as Config
+from .feature_space import FeatureSpace as FeatureSpace
 from .files import get_file as get_file
 from .names import CustomObjectScope as CustomObjectScope
 from .names import clear_session as clear_session
@@ -13,9 +17,11 @@ from .names import enable_interactive_logging as enable_interactive_logging
 from .names import get_custom_objects as get_custom_objects
 from .names import get_registered_name as get_registered_name
 from .names import get_registered_object as get_registered_object
+from .names import get_source_inputs as get_source_inputs
 from .names import is_interactive_logging_enabled as is_interactive_logging_enabled
 from .names import is_keras_tensor as is_keras_tensor
 from .names import register_keras_serializable as register_keras_serializable
 from .names import serialize_keras_object as serialize_keras_object
 from .names import set_random_seed as set_random_seed
 from .names import standardize_dtype as standardize_dtype
+from .torch_module import as_torch_module as as_torch_module

@@ -22,13 +22,13 @@ from kerata.core.registry import (
     serialize_keras_object,
 )
 from kerata.core.rng import set_random_seed
-from kerata.core.symbolic import is_keras_tensor
+from kerata.core.symbolic import get_source_inputs, is_keras_tensor
 
 __all__ = [
     "CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object",
     "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_registered_name",
-    "get_registered_object", "is_interactive_logging_enabled", "is_keras_tensor", "register_keras_serializable",
-    "serialize_keras_object", "set_random_seed", "standardize_dtype",
+    "get_registered_object", "get_source_inputs", "is_interactive_logging_enabled", "is_keras_tensor",
+    "register_keras_serializable", "serialize_keras_object", "set_random_seed", "standardize_dtype",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -14,7 +15,7 @@ from kerata.engine.protocol import Tree
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
     "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient", "stop_gradient",
-    "concrete", "block_until_ready",
+    "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; no memory is taken.
@@ -77,6 +78,10 @@ def custom_gradient(function: Callable[..., tuple[Tree, Callable]]) -> Callable[
 
 def stop_gradient(x: Tree) -> Tree:
     return lax.stop_gradient(x)
+
+
+def no_gradients() -> AbstractContextManager[Any]:
+    return contextlib.nullcontext()
 
 
 def concrete() -> AbstractContextManager[Any]:

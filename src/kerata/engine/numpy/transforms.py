@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerata import errors, tree
+from kerata.engine.eager_loops import Loops, per_leaf
 from kerata.engine.numpy.arrays import as_array, is_traced, numpy
 from kerata.engine.numpy.values import Placeholder, value_of
 from kerata.engine.protocol import Array, Spec, Tree
@@ -17,7 +18,7 @@ from kerata.engine.protocol import Array, Spec, Tree
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
     "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
-    "stop_gradient", "concrete", "block_until_ready",
+    "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; small, as the function is run.
@@ -52,7 +53,7 @@ def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux:
 def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]:
     def mapped(*args: Tree) -> Tree:
         leaves, structure = tree.flatten_with_spec(args)
-        axes = _per_leaf(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
+        axes = per_leaf(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
         size = next(leaf.shape[axis] for leaf, axis in zip(leaves, axes) if axis is not None)
 
         def element(i: int) -> Tree:
@@ -60,46 +61,15 @@ def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable
 
         results = [element(i) for i in range(size)]
         columns = zip(*(tree.flatten(result) for result in results))
-        joined = [_join(column, axis) for column, axis in zip(columns, _per_leaf(out_axes, results[0]))]
+        joined = [_join(column, axis) for column, axis in zip(columns, per_leaf(out_axes, results[0]))]
         return tree.pack_sequence_as(results[0], joined)
 
     return mapped
 
 
-def scan(step: Callable, init: Tree, xs: Tree, length: int | None, reverse: bool) -> tuple[Tree, Tree]:
-    lengths = [x.shape[0] for x in tree.flatten(xs) if x is not None]
-    steps = range(lengths[0] if length is None else length)
-
-    def inputs(i: int) -> Tree:
-        return tree.map_structure(lambda x: None if x is None else x[i], xs)
-
-    carry, outputs = _arrays(init), []
-    for i in reversed(steps) if reverse else steps:
-        carry, output = step(carry, inputs(i))
-        outputs.append(output)
-    if not outputs:
-        first = tree.map_structure(lambda x: None if x is None else Spec(x.shape[1:], x.dtype), xs)
-        _, shapes = abstract(step, carry, first)
-        return carry, tree.map_structure(lambda s: s and numpy.zeros((0, *s.shape), s.dtype), shapes)
-    if reverse:
-        outputs.reverse()
-    return carry, tree.map_structure(lambda *ys: None if ys[0] is None else numpy.stack(ys), *outputs)
-
-
-def fori_loop(start: Any, stop: Any, body: Callable[[Any, Tree], Tree], init: Tree) -> Tree:
-    state = _arrays(init)
-    if is_traced(start) or is_traced(stop):
-        return body(start, state)  # any number of steps leaves the shapes of one
-    for i in range(int(start), int(stop)):
-        state = body(as_array(i), state)
-    return state
-
-
-def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], init: Tree) -> Tree:
-    state = _arrays(init)
-    while not is_traced(going := cond(state)) and going:
-        state = body(state)
-    return body(state) if is_traced(going) else state
+_loops = Loops(as_array, is_traced, numpy, abstract)
+scan, fori_loop, while_loop = _loops.scan, _loops.fori_loop, _loops.while_loop
+associative_scan = _loops.associative_scan
 
 
 def cond(predicate: Any, on_true: Callable, on_false: Callable, *operands: Tree) -> Tree:
@@ -108,22 +78,6 @@ def cond(predicate: Any, on_true: Callable, on_false: Callable, *operands: Tree)
 
 def switch(index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree:
     return branches[int(np.clip(index, 0, len(branches) - 1))](*operands)
-
-
-def associative_scan(function: Callable, elems: Tree, reverse: bool, axis: int) -> Tree:
-    size = tree.flatten(elems)[0].shape[axis]
-    one = [np.array([i]) for i in range(size)]
-    slices = [tree.map_structure(lambda x, i=i: numpy.take(x, i, axis), elems) for i in one]
-    if not slices:
-        return elems
-    if reverse:
-        slices.reverse()
-    results = slices[:1]
-    for element in slices[1:]:
-        results.append(function(results[-1], element))
-    if reverse:
-        results.reverse()
-    return tree.map_structure(lambda *parts: numpy.concatenate(parts, axis), *results)
 
 
 def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
@@ -136,6 +90,10 @@ def custom_gradient(function: Callable[..., tuple[Tree, Callable]]) -> Callable[
 
 def stop_gradient(x: Tree) -> Tree:
     return x
+
+
+def no_gradients() -> AbstractContextManager[Any]:
+    return contextlib.nullcontext()
 
 
 def concrete() -> AbstractContextManager[Any]:
@@ -152,19 +110,6 @@ def _no_derivatives() -> errors.Unsupported:
 
 def _is_number(x: Any) -> bool:
     return isinstance(x, (bool, int, float, complex, np.generic))
-
-
-def _arrays(x: Tree) -> Tree:
-    """Return `x` with its Python numbers as arrays, as they are inside a loop."""
-    return tree.map_structure(lambda leaf: as_array(leaf) if _is_number(leaf) else leaf, x)
-
-
-def _per_leaf(axes: Any, structure: Tree) -> list[int | None]:
-    """Return the axis of each leaf of `structure`; an axis in `axes` speaks for all leaves below it."""
-    spread = tree.map_structure_up_to(
-        axes, lambda axis, below: tree.map_structure(lambda _: axis, below), axes, structure
-    )
-    return tree.flatten(spread)
 
 
 def _at(x: Any, i: int, axis: int | None) -> Any:

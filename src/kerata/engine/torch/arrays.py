@@ -41,7 +41,11 @@ def set_at(x: Array, index: Any, values: Array) -> Array:
 
 
 def add_at(x: Array, index: Any, values: Array) -> Array:
-    return reduce_at(x, index, values, "add")
+    x, index = as_tensor(x), _index(index)
+    places = index if isinstance(index, tuple) else (index,)
+    if not all(isinstance(i, torch.Tensor) and i.dtype == torch.int64 for i in places):
+        return reduce_at(x, index, values, "add")
+    return x.index_put(places, as_tensor(values, x.dtype), accumulate=True)
 
 
 def reduce_at(x: Array, index: Any, values: Array, reduction: str) -> Array:
@@ -100,6 +104,10 @@ def _block(x: Array, start: Sequence[Any], shape: Sequence[int]) -> tuple[Any, .
 
 
 def top_k(x: Array, k: int) -> tuple[Array, Array]:
-    # torch.topk is faster, but of equal elements it may give any first.
+    # torch.topk is faster, but of equal elements it may give any first. Looking for such would wait for a GPU.
+    if x.device.type == "cpu" and not is_traced(x):
+        values, indices = torch.topk(x, min(k + 1, x.shape[-1]))
+        if (values[..., 1:] < values[..., :-1]).all():
+            return values[..., :k], indices[..., :k].to(torch.int32)
     values, indices = torch.sort(x, dim=-1, descending=True, stable=True)
     return values[..., :k], indices[..., :k].to(torch.int32)

@@ -11,7 +11,7 @@ import torch
 from kerata.engine.torch.elementwise import alike
 from kerata.engine.torch.reducing import max as largest
 from kerata.engine.torch.reducing import min as smallest
-from kerata.engine.torch.tensors import as_tensor, is_traced, to_numpy
+from kerata.engine.torch.tensors import as_tensor, is_traced, only_shapes, to_numpy
 
 __all__ = [
     "argpartition", "argsort", "argwhere", "bincount", "digitize", "histogram", "nonzero", "searchsorted", "select",
@@ -78,7 +78,7 @@ def _places(indices: torch.Tensor, size: int, mode: str | None) -> tuple[torch.T
 
 
 def _picked(picked: torch.Tensor, inside: torch.Tensor | None, fill_value: Any) -> torch.Tensor:
-    if inside is None:
+    if inside is None or (inside.device.type == "cpu" and not is_traced(inside) and inside.all()):
         return picked
     fill = torch.full((), _outside(picked, fill_value), dtype=picked.dtype, device=picked.device)
     return torch.where(inside, picked, fill)
@@ -157,7 +157,7 @@ def unique(
     axis: int | None = None, *, equal_nan: bool = True, size: int | None = None, fill_value: Any = None,
 ) -> Any:  # fmt: skip
     ar = as_tensor(ar)
-    if size is not None and is_traced(ar):  # only shapes are asked for
+    if size is not None and only_shapes(ar):
         ar = ar.flatten() if axis is None else ar.movedim(axis, 0)
         values = ar[:1].expand(size, *ar.shape[1:]).movedim(0, axis or 0)
         index = counts = ar.new_zeros(size, dtype=torch.int32)

@@ -159,14 +159,19 @@ linalg = SimpleNamespace(
 )  # fmt: skip
 
 
+def _of_some(function: Any, a: torch.Tensor, *args: Any) -> torch.Tensor:
+    """Return `function(a, *args)`, also where the batch is empty, which PyTorch's library refuses."""
+    if a.ndim and a.shape[0] == 0:
+        return function(a.new_zeros((1, *a.shape[1:])), *args)[:0]
+    return function(a, *args)
+
+
 def _transform(name: str) -> Any:
-    function = getattr(torch.fft, name)
-    return lambda a, n=None, axis=-1: function(as_tensor(a), n, axis)
+    return lambda a, n=None, axis=-1: _of_some(getattr(torch.fft, name), as_tensor(a), n, axis)
 
 
 def _transform_2d(name: str) -> Any:
-    function = getattr(torch.fft, name)
-    return lambda a, s=None, axes=(-2, -1): function(as_tensor(a), s, axes)
+    return lambda a, s=None, axes=(-2, -1): _of_some(getattr(torch.fft, name), as_tensor(a), s, axes)
 
 
 fft = SimpleNamespace(

@@ -49,6 +49,8 @@ def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: P
 def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
     if not x.is_floating_point():
         return _pooled(torch.sum, 0, x, window, strides, padding).to(x.dtype)
+    if x.element_size() < 4:  # 16 bits are too few for a sum, and not every device has the kernel
+        return sum_pool(x.float(), window, strides, padding).to(x.dtype)
     size = torch.Size(window).numel()
     return _last(_MEAN_POOL[x.ndim - 2](_padded(_first(x), padding, 0), tuple(window), tuple(strides)) * size)
 

@@ -34,7 +34,8 @@ def _merged(x: torch.Tensor, axis: Any) -> tuple[torch.Tensor, tuple[int, ...]]:
     axes = _axes(x, axis)
     kept = [a for a in range(x.ndim) if a not in axes]
     shape = tuple(1 if a in axes else size for a, size in enumerate(x.shape))
-    return x.permute(*kept, *axes).reshape(*(x.shape[a] for a in kept), math.prod(x.shape[a] for a in axes)), shape
+    sizes = (*(x.shape[a] for a in kept), math.prod(x.shape[a] for a in axes))
+    return x.permute((*kept, *axes)).reshape(sizes), shape
 
 
 def _float(x: torch.Tensor) -> torch.Tensor:
@@ -111,6 +112,8 @@ def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> torch.Ten
 def max(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> torch.Tensor:
     a = as_tensor(a)
     axes = _axes(a, axis)
+    if initial is not None and 0 in a.shape:  # the largest of nothing but `initial`
+        return sum(torch.zeros_like(a), axes, keepdims=keepdims) + initial
     result = torch.amax(a, axes, keepdim=keepdims) if axes else a
     return result if initial is None else torch.maximum(result, torch.full_like(result, initial))
 
@@ -118,6 +121,8 @@ def max(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -
 def min(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> torch.Tensor:
     a = as_tensor(a)
     axes = _axes(a, axis)
+    if initial is not None and 0 in a.shape:
+        return sum(torch.zeros_like(a), axes, keepdims=keepdims) + initial
     result = torch.amin(a, axes, keepdim=keepdims) if axes else a
     return result if initial is None else torch.minimum(result, torch.full_like(result, initial))
 
@@ -166,6 +171,8 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 def _quantile(a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> torch.Tensor:
     a = _float(as_tensor(a))
     rows, shape = _merged(a, axis)
+    if rows.shape[-1] == 0:  # a quantile of nothing is nan, as that of nothing but nan
+        rows = torch.full((*rows.shape[:-1], 1), torch.nan, dtype=a.dtype, device=a.device)
     ordered = torch.sort(rows, dim=-1).values  # nan comes last
     q = as_tensor(q, a.dtype)
     missing = torch.sum(torch.isnan(rows), -1)
@@ -173,9 +180,9 @@ def _quantile(a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
     place = q.reshape(-1, *(1,) * count.ndim) * (count - 1).clamp(min=0).to(a.dtype)
     low, high = torch.floor(place), torch.ceil(place)
     below, above = (
-        torch.take_along_dim(ordered, p.movedim(0, -1).long().reshape((*rows.shape[:-1], -1)), -1) for p in (low, high)
+        torch.take_along_dim(ordered, p.movedim(0, -1).long(), -1) for p in (low, high)
     )
-    part = (place - low).movedim(0, -1).reshape(below.shape)
+    part = (place - low).movedim(0, -1)
     if method == "linear":
         found = below + (above - below) * part
     elif method in ("lower", "higher"):

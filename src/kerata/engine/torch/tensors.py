@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import ml_dtypes
@@ -16,10 +15,15 @@ import numpy as np
 import torch
 from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 
 from kerata import config, errors
 
-__all__ = ["as_dtype", "as_tensor", "concrete", "device", "dtype_name", "is_traced", "on_device", "to_numpy"]
+__all__ = [
+    "NeedsValues", "as_dtype", "as_tensor", "concrete", "device", "dtype_name", "is_traced",
+    "nested_gradients", "on_device", "only_shapes", "taking_gradients", "to_numpy", "tracing_a_program",
+    "without_values",
+]  # fmt: skip
 
 _NARROW = {
     torch.int64: torch.int32, torch.uint64: torch.uint32, torch.float64: torch.float32,
@@ -67,6 +71,8 @@ def _default(dtype: torch.dtype) -> torch.dtype:
 
 class _Local(threading.local):
     device: torch.device | None = None
+    tracing: bool = False  # whether a program is being traced, which will be run with values
+    gradients: int = 0  # how many gradients are being taken around
 
 
 _local = _Local()
@@ -97,9 +103,54 @@ def is_traced(x: Any) -> bool:
     )
 
 
-def concrete() -> AbstractContextManager[Any]:
-    """Return a block in which values are computed even while shapes are being worked out."""
-    return unset_fake_temporarily()
+class NeedsValues(Exception):
+    """Raised where a program cannot be traced, because what it does depends on values."""
+
+
+@contextlib.contextmanager
+def tracing_a_program(tracing: bool = True) -> Iterator[None]:
+    """Refuse inside the block to go on where only a result's shape would be right."""
+    previous, _local.tracing = _local.tracing, tracing
+    try:
+        yield
+    finally:
+        _local.tracing = previous
+
+
+def only_shapes(x: Any) -> bool:
+    """Return whether `x` has no values and just the shapes of results are asked for."""
+    if not is_traced(x):
+        return False
+    if _local.tracing:
+        raise NeedsValues("the number of steps, the choice or the shape of a result depends on values")
+    return True
+
+
+@contextlib.contextmanager
+def taking_gradients() -> Iterator[None]:
+    """Count the gradients that are taken, one within another."""
+    _local.gradients += 1
+    try:
+        yield
+    finally:
+        _local.gradients -= 1
+
+
+def nested_gradients() -> bool:
+    """Return whether a gradient is being taken of a gradient."""
+    return _local.gradients > 1
+
+
+def without_values() -> bool:
+    """Return whether tensors that are made now have no values."""
+    return isinstance(torch.empty(0), FakeTensor)
+
+
+@contextlib.contextmanager
+def concrete() -> Iterator[None]:
+    """Compute values inside the block even while shapes are being worked out or a program is traced."""
+    with disable_proxy_modes_tracing(), unset_fake_temporarily():
+        yield
 
 
 def as_tensor(x: Any, dtype: Any = None) -> torch.Tensor:

@@ -1,24 +1,41 @@
-"""Transforms in PyTorch: autograd for gradients, fake tensors for shapes, loops that loop. Nothing is compiled yet."""
+"""Transforms in PyTorch: autograd for gradients, fake tensors for shapes, loops that loop."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
+from torch.utils import checkpoint
 
 from kerata import errors, tree
+from kerata.engine.eager_loops import Loops, per_leaf
 from kerata.engine.protocol import Array, Spec, Tree
-from kerata.engine.torch.tensors import as_dtype, as_tensor, concrete, device, dtype_name, is_traced
+from kerata.engine.torch import namespace
+from kerata.engine.torch.compiling import ASKING_FOR_VALUES, compile
+from kerata.engine.torch.tensors import (
+    as_dtype,
+    as_tensor,
+    concrete,
+    device,
+    dtype_name,
+    is_traced,
+    nested_gradients,
+    only_shapes,
+    taking_gradients,
+    tracing_a_program,
+)  # fmt: skip
 
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
     "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient", "stop_gradient",
-    "concrete", "block_until_ready",
+    "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; no memory is taken.
@@ -29,7 +46,6 @@ compiled = False
 
 class _Local(threading.local):
     fakes: FakeTensorMode | None = None
-    gradients_around: int = 0
 
 
 _local = _Local()
@@ -39,17 +55,13 @@ def _is_number(x: Any) -> bool:
     return isinstance(x, (bool, int, float, complex))
 
 
-def _arrays(x: Tree) -> Tree:
-    """Return `x` with its Python numbers as arrays, as they are inside a loop."""
-    return tree.map_structure(lambda leaf: as_tensor(leaf) if _is_number(leaf) else leaf, x)
-
-
 # Shapes -----------------------------------------------------------------------------------------------------------
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
-    if _local.fakes is None:
-        _local.fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    fakes = torch._guards.detect_fake_mode() or _local.fakes  # a program being traced has its own
+    if fakes is None:
+        fakes = _local.fakes = FakeTensorMode(allow_non_fake_inputs=True)
 
     def placeholder(x: Any) -> Any:
         if isinstance(x, Spec):
@@ -60,8 +72,14 @@ def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
         x = as_tensor(x) if _is_number(x) else x
         return Spec(tuple(x.shape), dtype_name(x.dtype)) if hasattr(x, "shape") else x
 
-    with _local.fakes, torch.no_grad():
-        return tree.map_structure(spec, function(*tree.map_structure(placeholder, args)))
+    with disable_proxy_modes_tracing(), tracing_a_program(False), fakes, torch.no_grad():
+        try:
+            return tree.map_structure(spec, function(*tree.map_structure(placeholder, args)))
+        except ASKING_FOR_VALUES as error:
+            raise errors.ValueUnknown(
+                "Python asks for the value of a tensor while only shapes are known.", got=str(error).splitlines()[0],
+                hint="use ops.where, ops.cond or ops.while_loop, or call it with values, uncompiled",
+            ) from error  # fmt: skip
 
 
 # Gradients --------------------------------------------------------------------------------------------------------
@@ -70,12 +88,8 @@ def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
 @contextlib.contextmanager
 def _taking_gradients() -> Iterator[bool]:
     """Record what is computed; yields whether a gradient is being taken around this one."""
-    _local.gradients_around += 1
-    try:
-        with torch.enable_grad():
-            yield _local.gradients_around > 1
-    finally:
-        _local.gradients_around -= 1
+    with taking_gradients(), torch.enable_grad():
+        yield nested_gradients()
 
 
 def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
@@ -144,16 +158,18 @@ def custom_gradient(function: Callable[..., tuple[Tree, Callable]]) -> Callable[
 
 
 def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
-    # torch.utils.checkpoint would call `function` again during the backward pass, when the values of Variables and
-    # the seeds that it reads from around it are no longer those of the first call.
-    return function
+    def again(*args: Tree) -> Tree:
+        # Draws go by keys, not by PyTorch's own random state: there is none to be kept.
+        return checkpoint.checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)
+
+    return again
+
+
+def no_gradients() -> AbstractContextManager[Any]:
+    return torch.no_grad()
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
-
-
-def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
-    return function
 
 
 def block_until_ready(x: Tree) -> Tree:
@@ -168,7 +184,7 @@ def block_until_ready(x: Tree) -> Tree:
 def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable[..., Tree]:
     def mapped(*args: Tree) -> Tree:
         leaves, structure = tree.flatten_with_spec(args)
-        axes = _per_leaf(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
+        axes = per_leaf(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
         mapped_at = [i for i, axis in enumerate(axes) if axis is not None]
         outcome: list[Any] = []
 
@@ -180,7 +196,7 @@ def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable
             flat, result_structure = tree.flatten_with_spec(result)
             there = [i for i, x in enumerate(flat) if x is not None]
             tensors = tuple(as_tensor(flat[i]) for i in there)
-            out = _per_leaf(out_axes, result)
+            out = per_leaf(out_axes, result)
             for i, tensor in zip(there, tensors):
                 if out[i] is None and _functorch.is_batchedtensor(tensor):
                     raise errors.InvalidArgument(
@@ -201,59 +217,23 @@ def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable
     return mapped
 
 
-def _per_leaf(axes: Any, structure: Tree) -> list[int | None]:
-    """Return the axis of each leaf of `structure`; an axis in `axes` speaks for all leaves below it."""
-    spread = tree.map_structure_up_to(
-        axes, lambda axis, below: tree.map_structure(lambda _: axis, below), axes, structure
-    )
-    return tree.flatten(spread)
-
-
-def scan(step: Callable, init: Tree, xs: Tree, length: int | None, reverse: bool) -> tuple[Tree, Tree]:
-    lengths = [x.shape[0] for x in tree.flatten(xs) if x is not None]
-    steps = range(lengths[0] if length is None else length)
-
-    def inputs(i: int) -> Tree:
-        return tree.map_structure(lambda x: None if x is None else x[i], xs)
-
-    carry, outputs = _arrays(init), []
-    for i in reversed(steps) if reverse else steps:
-        carry, output = step(carry, inputs(i))
-        outputs.append(_arrays(output))
-    if not outputs:
-        first = tree.map_structure(lambda x: None if x is None else Spec(tuple(x.shape[1:]), x.dtype), xs)
-        _, shapes = abstract(step, carry, first)
-        return carry, tree.map_structure(
-            lambda s: s and torch.zeros((0, *s.shape), dtype=as_dtype(s.dtype), device=device()), shapes
-        )
-    if reverse:
-        outputs.reverse()
-    return carry, tree.map_structure(lambda *ys: None if ys[0] is None else torch.stack(ys), *outputs)
-
-
-def fori_loop(start: Any, stop: Any, body: Callable[[Any, Tree], Tree], init: Tree) -> Tree:
-    state = _arrays(init)
-    if is_traced(start) or is_traced(stop):
-        return body(as_tensor(start), state)  # any number of steps leaves the shapes of one
-    for i in range(int(start), int(stop)):
-        state = body(as_tensor(i), state)
-    return state
-
-
-def while_loop(cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], init: Tree) -> Tree:
-    state = _arrays(init)
-    while not is_traced(going := cond(state)) and going:
-        state = body(state)
-    return body(state) if is_traced(going) else state
+_loops = Loops(as_tensor, only_shapes, namespace, abstract)
+scan, fori_loop, while_loop = _loops.scan, _loops.fori_loop, _loops.while_loop
+associative_scan = _loops.associative_scan
 
 
 def cond(predicate: Any, on_true: Callable, on_false: Callable, *operands: Tree) -> Tree:
     if not is_traced(predicate):
         return on_true(*operands) if predicate else on_false(*operands)
-    return tree.map_structure(
-        lambda yes, no: None if yes is None else torch.where(predicate, as_tensor(yes), as_tensor(no)),
-        on_true(*operands), on_false(*operands),
-    )  # fmt: skip
+    def either(yes: Any, no: Any) -> Any:
+        if yes is None:
+            return None
+        yes, no = as_tensor(yes), as_tensor(no)
+        if yes.requires_grad or no.requires_grad:
+            only_shapes(predicate)  # where nothing is divided by zero in one branch, it may be in the other
+        return torch.where(predicate, yes, no)
+
+    return tree.map_structure(either, on_true(*operands), on_false(*operands))
 
 
 def switch(index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree:
@@ -264,18 +244,3 @@ def switch(index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree:
     for i in reversed(range(last)):
         chosen = cond(index <= i, branches[i], lambda *_, chosen=chosen: chosen, *operands)
     return chosen
-
-
-def associative_scan(function: Callable, elems: Tree, reverse: bool, axis: int) -> Tree:
-    size = tree.flatten(elems)[0].shape[axis]
-    slices = [tree.map_structure(lambda x, i=i: x.narrow(axis, i, 1), elems) for i in range(size)]
-    if not slices:
-        return elems
-    if reverse:
-        slices.reverse()
-    results = slices[:1]
-    for element in slices[1:]:
-        results.append(function(results[-1], element))
-    if reverse:
-        results.reverse()
-    return tree.map_structure(lambda *parts: torch.cat(parts, axis), *results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,7 +143,7 @@ def extract_patches(
         x = _windows(x, 1 + 2 * i, k, step, reach)
     places, cells = range(1, 2 * axes, 2), range(2, 2 * axes + 1, 2)
     x = xp.transpose(x, (0, *places, *cells, 2 * axes + 1))
-    return back(xp.reshape(x, (*x.shape[: axes + 1], -1)))
+    return back(xp.reshape(x, (*x.shape[: axes + 1], math.prod(x.shape[axes + 1 :]))))
 
 
 def _windows(x: Any, axis: int, size: int, step: int, reach: int) -> Any:

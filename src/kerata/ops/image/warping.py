@@ -216,11 +216,11 @@ def perspective_transform(
                 expected="shapes (4, 2) or (B, 4, 2)", got=f"shape {tuple(points.shape)}",
             )  # fmt: skip
     x, back = channels_last(images, data_format, "perspective_transform")
-    rows, columns = _projected(x, _homography(start_points, end_points))
+    rows, columns = _projected(x, homography(start_points, end_points))
     return back(_bent(x, rows, columns, order, "constant", fill_value))
 
 
-def _homography(start: Any, end: Any) -> Any:
+def homography(start: Any, end: Any) -> Any:
     """Return the eight numbers (B, 8) that send each of the four end points to its start point."""
     kind = result_type(dtype_of(start), dtype_of(end), "float32")
     start, end = xp.broadcast_arrays(arrays.cast(start, kind), arrays.cast(end, kind))
@@ -261,12 +261,20 @@ def elastic_transform(
         >>> kerata.ops.image.elastic_transform(numpy.ones((8, 8, 3)), seed=1).shape
         (8, 8, 3)
     """
+    reach = int(6 * sigma) | 1  # three deviations to both sides; an odd number of cells
+    return stretched(images, alpha, sigma, reach, interpolation, fill_mode, fill_value, seed, data_format)
+
+
+def stretched(
+    images: Any, alpha: Any, sigma: Any, reach: int, interpolation: str, fill_mode: str, fill_value: Any, seed: Any,
+    data_format: str | None,
+) -> Any:  # fmt: skip
+    """Return what `elastic_transform` does; with the blur's `reach` given, `sigma` may be drawn too."""
     order = _order("elastic_transform", interpolation)
     _check_mode("elastic_transform", fill_mode)
     x, back = channels_last(images, data_format, "elastic_transform")
     kind = result_type(dtype_of(x), config.floatx())
     noise = sigma * engine.random.normal(draw_key(seed), (*x.shape[:3], 2), kind)
-    reach = int(6 * sigma) | 1  # three deviations to both sides; an odd number of cells
     moves = alpha * gaussian_blur(noise, (reach, reach), (sigma, sigma), "channels_last")
     y, z = _grid(x, kind)
     return back(_bent(x, y + moves[..., 0], z + moves[..., 1], order, fill_mode, fill_value))

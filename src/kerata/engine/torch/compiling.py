@@ -1,0 +1,131 @@
+"""Programs: a function is run once on tensors without values, and Inductor compiles what it did.
+
+Whatever Python does around the operations (scopes, layers, loops of a known length) is gone from the program, as on
+JAX. What has a shape or a number of steps that depends on values cannot become a program, and runs as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from kerata import errors, tree
+from kerata.engine.protocol import Tree
+from kerata.engine.torch.tensors import NeedsValues, as_tensor, is_traced, tracing_a_program
+
+__all__ = ["ASKING_FOR_VALUES", "compile", "lowered"]
+
+Program = Callable[..., Sequence[torch.Tensor]]
+
+ASKING_FOR_VALUES = (
+    NeedsValues, DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode,
+)  # fmt: skip
+
+
+def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
+    programs: dict[Any, _Program | None] = {}
+
+    def compiled(*args: Tree) -> Tree:
+        leaves, structure = tree.flatten_with_spec(args)
+        if any(is_traced(leaf) for leaf in leaves):
+            return function(*args)  # a part of something larger
+        at = [i for i, leaf in enumerate(leaves) if _is_dynamic(leaf)]
+        tensors = [as_tensor(leaves[i]) for i in at]
+        if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+            return function(*args)  # PyTorch takes a gradient of all this, from outside
+        fixed = tuple((i, leaf) for i, leaf in enumerate(leaves) if not _is_dynamic(leaf))
+        key = structure, fixed, tuple((tuple(x.shape), x.dtype, x.device) for x in tensors)
+        if key not in programs:
+            try:
+                programs[key] = _Program(function, leaves, structure, at, tensors)
+            except ASKING_FOR_VALUES as error:
+                programs[key] = None
+                errors.warn_once(
+                    f"{getattr(function, '__qualname__', 'a function')} looks at values that a compiled program does "
+                    f"not have yet, so it runs uncompiled ({type(error).__name__}: {str(error).splitlines()[0]:.120})"
+                )
+        program = programs[key]
+        return function(*args) if program is None else program(tensors)
+
+    return compiled
+
+
+def _is_dynamic(leaf: Any) -> bool:
+    return isinstance(leaf, (torch.Tensor, np.ndarray, np.generic, float, complex)) or type(leaf) is int
+
+
+class _Program:
+    """A function traced and compiled for arguments of one kind."""
+
+    def __init__(
+        self, function: Callable[..., Tree], leaves: list[Any], structure: Any, at: list[int],
+        tensors: list[torch.Tensor],
+    ) -> None:  # fmt: skip
+        def of_tensors(*tensors: torch.Tensor) -> list[torch.Tensor]:
+            filled = list(leaves)
+            for i, tensor in zip(at, tensors):
+                filled[i] = tensor
+            self._leaves, self._structure = tree.flatten_with_spec(function(*structure.unflatten(filled)))
+            self._at = [i for i, leaf in enumerate(self._leaves) if _is_dynamic(leaf)]
+            found = [as_tensor(self._leaves[i]) for i in self._at]
+            for i in self._at:
+                self._leaves[i] = None
+            return found
+
+        with torch.no_grad(), tracing_a_program():
+            graph = make_fx(of_tensors, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
+        self._constants = _lift_constants(graph)
+        self._run = lowered(graph, [*self._constants, *tensors])
+
+    def __call__(self, tensors: list[torch.Tensor]) -> Tree:
+        with torch.no_grad():
+            results = self._run(*self._constants, *tensors)
+        leaves = list(self._leaves)
+        for i, result in zip(self._at, results):
+            leaves[i] = result
+        return self._structure.unflatten(leaves)
+
+
+def _lift_constants(graph: torch.fx.GraphModule) -> list[torch.Tensor]:
+    """Make the tensors that the trace met, and that are no arguments, the first inputs; return them."""
+    found: dict[str, torch.Tensor] = {}
+    nodes = [node for node in graph.graph.nodes if node.op == "get_attr"]
+    first = next(iter(graph.graph.nodes))
+    inputs: dict[str, Any] = {}
+    for node in nodes:
+        name = str(node.target)
+        value = getattr(graph, name)
+        if not isinstance(value, torch.Tensor):
+            continue
+        if name not in inputs:
+            found[name] = value.detach()
+            with graph.graph.inserting_before(first):
+                inputs[name] = graph.graph.placeholder(f"constant_{len(found)}")
+        node.replace_all_uses_with(inputs[name])
+        graph.graph.erase_node(node)
+    graph.recompile()
+    return list(found.values())
+
+
+def lowered(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Program:
+    """Return `graph` compiled by Inductor; the graph itself where there is no compiler."""
+    import torch._inductor as inductor
+    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
+
+    if not inputs:
+        return graph
+    try:
+        with torch.no_grad():
+            return inductor.compile(graph, inputs)  # type: ignore[return-value]
+    except (InvalidCxxCompiler, CppCompileError, FileNotFoundError) as error:
+        errors.warn_once(
+            "PyTorch's compiler needs a C++ compiler and found none that works, so programs run uncompiled "
+            f"({type(error).__name__}). On Debian and Ubuntu: apt install g++."
+        )
+        return graph

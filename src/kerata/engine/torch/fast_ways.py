@@ -1,0 +1,147 @@
+"""Ops and update rules for which PyTorch has a kernel of its own: fewer passes over memory than the op's formula.
+
+Each has the signature of what it stands for, and returns NotImplemented where its kernel would give something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch._C import _functorch  # type: ignore[attr-defined]
+
+from kerata import config
+from kerata.engine.protocol import Array
+from kerata.engine.torch.tensors import is_traced, nested_gradients
+
+__all__ = ["fast_ways"]
+
+# Activations ------------------------------------------------------------------------------------------------------
+
+
+def relu(x: Array) -> Array:
+    return torch.relu(x) if x.is_floating_point() else NotImplemented
+
+
+def sigmoid(x: Array) -> Array:
+    return torch.sigmoid(x)
+
+
+def log_sigmoid(x: Array) -> Array:
+    return F.logsigmoid(x)
+
+
+def silu(x: Array) -> Array:
+    return F.silu(x)
+
+
+def gelu(x: Array, approximate: bool = True) -> Array:
+    return F.gelu(x, approximate="tanh" if approximate else "none")
+
+
+def softmax(x: Array, axis: int | Sequence[int] | None = -1) -> Array:
+    return torch.softmax(x, axis) if isinstance(axis, int) else NotImplemented
+
+
+def log_softmax(x: Array, axis: int | Sequence[int] | None = -1) -> Array:
+    return torch.log_softmax(x, axis) if isinstance(axis, int) else NotImplemented
+
+
+# Normalizations and cross-entropies -------------------------------------------------------------------------------
+
+
+def layer_normalization(
+    x: Array, gamma: Array = None, beta: Array = None, axis: int | Sequence[int] = -1, epsilon: float | None = None,
+    **kwargs: Any,
+) -> Array:  # fmt: skip
+    axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    shape = tuple(x.shape[axes[0] :])
+    vectors = [v for v in (gamma, beta) if v is not None]
+    if axes != list(range(x.ndim - len(axes), x.ndim)) or any(v.dtype != x.dtype for v in vectors):
+        return NotImplemented
+    gamma, beta = (None if v is None else v.reshape(shape) for v in (gamma, beta))
+    return F.layer_norm(x, shape, gamma, beta, config.epsilon() if epsilon is None else epsilon)
+
+
+def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: bool = False, axis: int = -1) -> Array:
+    if target.ndim == output.ndim and target.shape[-1] == 1:
+        target = target.squeeze(-1)
+    axis = axis % output.ndim
+    if target.shape != output.shape[:axis] + output.shape[axis + 1 :]:
+        return NotImplemented
+    target = target.long().unsqueeze(axis)
+    classes = output.shape[axis]
+    known = (target >= 0) & (target < classes)
+    # Only what the label picks goes on to the logarithm.
+    place = target.clamp(0, classes - 1)
+    if from_logits:
+        picked = torch.log_softmax(output, axis).gather(axis, place)
+    else:
+        picked = output.gather(axis, place) / output.sum(axis, keepdim=True)
+        picked = torch.log(torch.clamp(picked, config.epsilon(), 1 - config.epsilon()))
+    return -torch.where(known, picked, 0.0).squeeze(axis)
+
+
+# Attention --------------------------------------------------------------------------------------------------------
+
+
+def dot_product_attention(
+    query: Array, key: Array, value: Array, bias: Array = None, mask: Array = None, scale: float | None = None,
+    is_causal: bool = False, flash_attention: bool | None = None, attn_logits_soft_cap: float | None = None,
+) -> Array:  # fmt: skip
+    forward_mode = any(_functorch.is_functorch_wrapped_tensor(x) for x in (query, key, value))
+    # The kernel's gradient has no gradient.
+    if attn_logits_soft_cap is not None or forward_mode or nested_gradients():
+        return NotImplemented
+    added = None if bias is None else bias.to(query.dtype)
+    seen = None if mask is None else mask.bool()
+    if is_causal and (seen is not None or added is not None):
+        before = torch.ones(query.shape[1], key.shape[1], dtype=torch.bool, device=query.device).tril()
+        seen, is_causal = before if seen is None else seen & before, False
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
+    if seen is not None:
+        some = seen.any(-1, keepdim=True)
+        # What sees nothing takes the mean of all, and has no slope.
+        added = torch.where(seen, 0.0 if added is None else added, torch.where(some, -torch.inf, 0.0)).to(query.dtype)
+        query = torch.where(some, query, 0.0)
+    grouped = query.shape[1] != key.shape[1]
+    y = F.scaled_dot_product_attention(query, key, value, added, 0.0, is_causal, scale=scale, enable_gqa=grouped)
+    return y.transpose(1, 2)
+
+
+# Update rules -----------------------------------------------------------------------------------------------------
+
+
+Tensors = list[torch.Tensor]
+
+
+def adam(
+    rule: Any, w: Tensors, g: Tensors, lr: Array, t: Array, m: Tensors, v: Tensors, *largest: Tensors
+) -> tuple[Tensors, ...]:
+    tensors = [x for column in (w, g, m, v, *largest) for x in column]
+    alike = all(x.dtype == torch.float32 and x.device == lr.device and not is_traced(x) for x in tensors)
+    if not alike or (torch.is_grad_enabled() and any(x.requires_grad for x in g)):
+        return NotImplemented
+    with torch.no_grad():
+        # The kernel writes into what it is given; others may hold that.
+        new = [[x.clone(memory_format=torch.contiguous_format) for x in column] for column in (w, m, v, *largest)]
+        alpha = lr * torch.sqrt(1 - rule.beta_2**t) / (1 - rule.beta_1**t)
+        # At an endless step the kernel corrects nothing; alpha has done that, and epsilon is added after it.
+        endless = torch.full((), torch.inf, dtype=torch.float32, device=lr.device)
+        torch._fused_adam_(
+            new[0], [x.contiguous() for x in g], new[1], new[2], [x for column in new[3:] for x in column],
+            [endless] * len(w), lr=alpha, beta1=rule.beta_1, beta2=rule.beta_2, weight_decay=0.0, eps=rule.epsilon,
+            amsgrad=rule.amsgrad, maximize=False,
+        )  # fmt: skip
+    return tuple(new)
+
+
+fast_ways: dict[str, Callable[..., Any]] = {
+    way.__name__: way
+    for way in (
+        relu, sigmoid, log_sigmoid, silu, gelu, softmax, log_softmax, layer_normalization,
+        sparse_categorical_crossentropy, dot_product_attention,
+    )
+} | {"kerata.optimizers.adam.Adam.rule": adam}  # fmt: skip

@@ -1,0 +1,8 @@
+"""Sequences under the names of `keras.preprocessing.sequence`.
+
+The table in `compat/names.py` says where each name lives.
+"""
+
+from kerata.compat.finder import names_of
+
+__getattr__, __dir__ = names_of("keras.preprocessing.sequence")

@@ -1,0 +1,120 @@
+"""A kerata layer or model as a module of PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from typing import Any
+
+from kerata import engine, errors, tree
+from kerata.core.scopes import StateScope
+from kerata.core.variable import Variable
+from kerata.layers.base import Layer
+from kerata.layers.wrapped.torch import TorchModuleWrapper, torch_modules
+
+__all__ = ["as_torch_module"]
+
+
+def as_torch_module(layer: Layer) -> Any:
+    """Return a `torch.nn.Module` that is `layer`, a layer or model, to PyTorch.
+
+    Its parameters and buffers are the values of the layer's weights, not copies: a loop in PyTorch trains the layer,
+    `fit` trains the module, at any time and in turn. Trainable weights are parameters, the others buffers, by
+    the names of the attributes or layers that hold them ("dense.kernel"); freezing on either side freezes both.
+    `train()` and `eval()` set the `training` flag of the call, `to(device)` moves the weights, `state_dict()` and
+    `copy.deepcopy` work as ever, and `module.losses` has what regularizers and `add_loss` add to a loss.
+
+    A layer itself is no module and has no `parameters()`, because an engine can be changed at any time and only one of
+    them is PyTorch; this view exists on demand, the same one for the same layer. Asked for on the torch engine, it goes
+    on computing with PyTorch whatever engine is in use later.
+
+    Args:
+        layer: a built layer or model. The modules inside the view show its tree; call the outermost.
+
+    Raises:
+        Unsupported: on another engine.
+        NotBuilt: for a layer that has no weights yet.
+
+    Example:
+        >>> import torch
+        >>> kerata.config.set_engine("torch")
+        >>> model = kerata.Sequential([kerata.Input((4,)), kerata.layers.Dense(3, name="dense")])
+        >>> module = kerata.utils.as_torch_module(model)
+        >>> optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+        >>> loss = module(torch.ones(2, 4)).square().mean()
+        >>> loss.backward()
+        >>> optimizer.step()  # model has learnt
+        >>> [name for name, _ in module.named_parameters()]
+        ['dense.kernel', 'dense.bias']
+    """
+    if not isinstance(layer, Layer):
+        raise errors.InvalidType(
+            "this is no layer.", where="as_torch_module", expected="a kerata layer or model", got=type(layer).__name__
+        )
+    torch_modules("as_torch_module")
+    if not layer.built:
+        raise errors.NotBuilt(
+            "a module's parameters are there from the start, and the layer has no weights yet.",
+            where=f"as_torch_module: {layer.name!r}", hint="build it, or call it on data, first",
+        )  # fmt: skip
+    return _view(layer)
+
+
+# A view is kept alive by the Variables that live in it, and by the view around it.
+_views: weakref.WeakKeyDictionary[Layer, Any] = weakref.WeakKeyDictionary()
+
+
+def _view(layer: Layer) -> Any:
+    """Return the view of `layer`, with what the layer holds by now."""
+    modules = torch_modules("as_torch_module")
+    view = found() if (found := _views.get(layer)) is not None else None
+    if view is None:
+        view = modules.View(_Host(layer))
+        _views[layer] = weakref.ref(view)
+    if isinstance(layer, TorchModuleWrapper):
+        view.show("module", layer.module)
+        return view
+    for variable in layer._own_weights():
+        place: Any = variable.place
+        if place is None:
+            is_parameter = variable.made_trainable and "float" in variable._dtype
+            slot = view.keep(variable.name, variable.raw_value(), is_parameter, variable.trainable)
+            variable.keep_in(slot)
+        elif not any(place.tensor is tensor for tensor in view.state_dict(keep_vars=True).values()):
+            view.share(variable.name, place.tensor)  # it belongs to another layer as well
+    names = {id(value): name for name, value in vars(layer).items() if not name.startswith("_")}
+    for child in layer._sublayers():
+        view.show(names.get(id(child), child.name), _view(child))
+    return view
+
+
+class _Host:
+    """What the view of a layer asks of it."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    @property
+    def title(self) -> str:
+        return f"{type(self.layer).__name__} {self.layer.name!r}"
+
+    def _lifted(self) -> StateScope:
+        """Return a scope in which the weights are the parameters themselves, so that gradients flow to them."""
+        places: list[tuple[Variable, Any]] = [(v, v.place) for v in self.layer.weights if v.place is not None]
+        return StateScope((variable, place.tensor) for variable, place in places)
+
+    def run(self, training: bool, args: tuple, kwargs: dict[str, Any]) -> Any:
+        with engine.using("torch"):
+            with self._lifted() as scope:
+                outputs = self.layer(*args, **{"training": training, **kwargs})
+            for variable, value in zip(*scope.written()):
+                variable.assign_unchecked(engine.transforms.stop_gradient(value))
+        return outputs
+
+    def losses(self) -> list[Any]:
+        with engine.using("torch"), self._lifted():
+            return tree.map_structure(lambda x: x, self.layer.losses)
+
+    def copied(self, memo: dict[int, Any]) -> Any:
+        with engine.using("torch"):
+            return _view(copy.deepcopy(self.layer, memo))

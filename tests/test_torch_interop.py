@@ -264,7 +264,7 @@ def test_fit_trains_the_module_as_a_loop_of_pytorch_does(jit_compile):
     loop(net, 2)
     fit(model, 2, jit_compile=jit_compile)
     loop(expected, 8)
-    assert_same([x for x in net.state_dict().values()], list(expected.state_dict().values()))
+    assert_same(list(net.state_dict().values()), list(expected.state_dict().values()))
     assert expected[2].num_batches_tracked == 8
     assert_same(model.predict(X, verbose=0), expected.eval()(TX).detach())
 
@@ -562,6 +562,22 @@ def test_transforms(torchvision, name, arguments, expected):
         assert of_array.shape == expected
     else:
         np.testing.assert_array_equal(of_array, expected)
+
+
+def test_images_of_pillow(torchvision, monkeypatch):
+    image = pytest.importorskip("PIL.Image").fromarray(IMAGE)
+    for name, arguments, _ in TRANSFORMS[:-1]:
+        transform = getattr(torchvision.transforms, name)(*arguments)
+        torch.manual_seed(3)
+        expected = transform(IMAGE)
+        torch.manual_seed(3)
+        found = transform(image)
+        assert type(found) is type(image) and found.size == expected.shape[1::-1]
+        np.testing.assert_array_equal(np.asarray(found).reshape(expected.shape), expected)
+    digits = torchvision.datasets.MNIST(train=False)
+    assert digits[0][0].size == (28, 28) and digits[0][0].mode == "L"
+    monkeypatch.setattr("kerata.compat.torchvision.images.Image", None)
+    assert isinstance(digits[0][0], np.ndarray) and digits[0][0].shape == (28, 28)
 
 
 def test_more_transforms(torchvision):

@@ -66,7 +66,7 @@ def bounded_relu(
     """Return `relu` with its constants set."""
     below = negative_slope * (x - threshold) if negative_slope else xp.zeros_like(x)
     y = xp.where(x > threshold, x, below)
-    return y if max_value is None else xp.where(x < max_value, y, xp.full_like(x, max_value))
+    return y if max_value is None else xp.where(x >= max_value, xp.full_like(x, max_value), y)
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:

@@ -84,7 +84,7 @@ def test_given_program(tmp_path, name, how, epochs, metric, least):
 def test_every_given_program_is_in_the_table():
     """A program added to the folder is either run here or named here."""
     folder = given("")
-    elsewhere = {"mnist_mlp_wrong_loss.py", "pytorch_mnist.py"}  # below; and one for PyTorch, without Keras
+    elsewhere = {"mnist_mlp_wrong_loss.py", "pytorch_mnist.py"}  # below
     assert {file.name for file in folder.glob("*.py")} == {row[0] for row in PROGRAMS} | elsewhere
 
 
@@ -98,3 +98,13 @@ def test_a_wrong_loss_is_answered_with_both_cures(tmp_path):
     assert frames == [(os.path.normpath(program), "21")]  # the line with `fit`, and nothing of kerata or the engine
     assert "JAX" not in err
     assert "Epoch" not in out
+
+
+def test_a_program_of_pytorch_finds_torchvision(tmp_path):
+    pytest.importorskip("torch")
+    status, out, err = run([*SHORT, given("pytorch_mnist.py")], tmp_path)
+    assert (status, err) == (0, "")
+    *epochs, last = out.splitlines()
+    assert [line.partition(",")[0] for line in epochs] == [f"Epoch: {n + 1}" for n in range(10)]
+    found = re.fullmatch(r"Accuracy of the network on the 10000 test images: (\d+) %", last)
+    assert found and int(found[1]) >= 75

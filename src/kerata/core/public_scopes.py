@@ -25,7 +25,7 @@ class StatelessScope(StateScope):
     Example:
         >>> weight = kerata.Variable(1.0)
         >>> with kerata.StatelessScope([(weight, 5.0)]) as scope:
-        ...     weight.assign(weight + 2)
+        ...     _ = weight.assign(weight + 2)
         >>> float(scope.get_current_value(weight)), float(weight)
         (7.0, 1.0)
     """

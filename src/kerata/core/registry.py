@@ -57,6 +57,10 @@ _INTERNAL = {  # where Keras writes a path of its own instead of a public one
         ("keras.src.layers.preprocessing.feature_space", name): ("kerata.utils.feature_space", name)
         for name in ("Cross", "Feature", "TFDIdentity")
     },
+    **{
+        (f"keras.src.backend.torch.optimizers.torch_{name.lower()}", name): ("kerata.optimizers", name)
+        for name in ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "SGD")
+    },
 }
 
 

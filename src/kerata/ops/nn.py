@@ -38,13 +38,13 @@ def relu(x: Array) -> Array:
         >>> kerata.ops.relu([-1.0, 0.0, 2.0]).tolist()
         [0.0, 0.0, 2.0]
     """
-    return xp.where(x > 0, x, xp.zeros_like(x))
+    return xp.where(x <= 0, xp.zeros_like(x), x)  # in this order NaN stays NaN
 
 
 @op
 def relu6(x: Array) -> Array:
     """Return x held between 0 and 6; at both ends its slope is 0."""
-    return xp.where(x > 0, xp.where(x < 6, x, xp.full_like(x, 6)), xp.zeros_like(x))
+    return xp.where(x <= 0, xp.zeros_like(x), xp.where(x >= 6, xp.full_like(x, 6), x))
 
 
 @op

@@ -31,11 +31,11 @@ class Levels(NamedTuple):
 
 
 def _range(matrix: np.ndarray, bits: int, symmetric: bool = False, per_channel: bool = True) -> tuple:
-    """Return scale and zero, (O, 1), of one group of inputs; 0 is always in the range, and a level of its own."""
+    """Return scale and zero, (O, 1), of one group of inputs; the zero is to be a whole number from 0 to 255."""
     axis = 1 if per_channel else None
-    least = np.minimum(np.min(matrix, axis=axis, keepdims=True), 0)
-    most = np.maximum(np.max(matrix, axis=axis, keepdims=True), 0)
     highest = 2**bits - 1
+    least = np.minimum(np.min(matrix, axis=axis, keepdims=True), 0)
+    most = np.maximum(np.max(matrix, axis=axis, keepdims=True), least * (1 - highest / 255))
     if symmetric:
         most = np.maximum(most, -least)
         least = -most

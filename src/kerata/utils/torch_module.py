@@ -37,9 +37,9 @@ def as_torch_module(layer: Layer) -> Any:
 
     Example:
         >>> import torch
-        >>> kerata.config.set_engine("torch")
-        >>> model = kerata.Sequential([kerata.Input((4,)), kerata.layers.Dense(3, name="dense")])
-        >>> module = kerata.utils.as_torch_module(model)
+        >>> with kerata.config.using_engine("torch"):
+        ...     model = kerata.Sequential([kerata.Input((4,)), kerata.layers.Dense(3, name="dense")])
+        ...     module = kerata.utils.as_torch_module(model)
         >>> optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
         >>> loss = module(torch.ones(2, 4)).square().mean()
         >>> loss.backward()

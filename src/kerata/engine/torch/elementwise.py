@@ -10,16 +10,16 @@ import torch
 
 from kerata.engine.torch.tensors import as_tensor
 
-__all__ = ["alike", "cbrt", "clip", "conjugate", "copy", "functions", "imag", "isclose", "isreal", "nan_to_num",
-           "real", "round"]  # fmt: skip
+__all__ = ["alike", "cbrt", "clip", "conjugate", "copy", "functions", "heaviside", "imag", "isclose", "isreal",
+           "nan_to_num", "real", "round", "sign"]  # fmt: skip
 
 _ONE = {
     name: getattr(torch, name)
     for name in (
         "abs", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "ceil", "cos", "cosh", "deg2rad",
         "exp", "exp2", "expm1", "floor", "i0", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "log", "log10",
-        "log1p", "log2", "logical_not", "negative", "rad2deg", "reciprocal", "sign", "signbit", "sin", "sinc", "sinh",
-        "sqrt", "square", "tan", "tanh", "trunc",
+        "log1p", "log2", "logical_not", "negative", "rad2deg", "reciprocal", "signbit", "sin", "sinc", "sinh", "sqrt",
+        "square", "tan", "tanh", "trunc",
     )
 } | {"absolute": torch.abs, "invert": torch.bitwise_not, "bitwise_not": torch.bitwise_not}  # fmt: skip
 
@@ -27,7 +27,7 @@ _TWO = {
     name: getattr(torch, name)
     for name in (
         "add", "arctan2", "bitwise_and", "bitwise_or", "bitwise_xor", "fmax", "fmin", "fmod", "gcd",
-        "greater", "greater_equal", "heaviside", "hypot", "lcm", "ldexp", "less", "less_equal", "logaddexp",
+        "greater", "greater_equal", "hypot", "lcm", "ldexp", "less", "less_equal", "logaddexp",
         "logaddexp2", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "multiply", "nextafter",
         "not_equal", "subtract", "true_divide",
     )
@@ -76,6 +76,16 @@ def _of_two(function: Callable[..., Any]) -> Callable[..., Any]:
 
 functions = {name: _of_one(function) for name, function in _ONE.items()}
 functions |= {name: _of_two(function) for name, function in _TWO.items()}
+
+
+def sign(x: Any) -> torch.Tensor:
+    x = as_tensor(x)
+    return torch.where(torch.isnan(x), x, torch.sign(x)) if x.is_floating_point() else torch.sign(x)
+
+
+def heaviside(x1: Any, x2: Any) -> torch.Tensor:
+    x1, x2 = alike(x1, x2)
+    return torch.where(torch.isnan(x1), x1, torch.heaviside(x1, x2))
 
 
 def cbrt(x: Any) -> torch.Tensor:

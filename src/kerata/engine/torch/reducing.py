@@ -259,8 +259,10 @@ def nanmean(a: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
 
 
 def nanvar(a: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
-    a = as_tensor(a)
-    return nanmean((a - nanmean(a, axis, True)) ** 2, axis, keepdims)
+    a = _float(as_tensor(a))
+    known = ~torch.isnan(a)
+    squares = torch.where(known, (a - nanmean(a, axis, True)) ** 2, 0)
+    return sum(squares, axis, keepdims=keepdims) / sum(known, axis, keepdims=keepdims)
 
 
 def nanstd(a: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:

@@ -50,9 +50,9 @@ class TorchModuleWrapper(Layer):
 
     Example:
         >>> import torch
-        >>> kerata.config.set_engine("torch")
-        >>> layer = kerata.layers.TorchModuleWrapper(torch.nn.Linear(3, 2))
-        >>> model = kerata.Sequential([kerata.Input((3,)), layer, kerata.layers.Softmax()])
+        >>> with kerata.config.using_engine("torch"):
+        ...     layer = kerata.layers.TorchModuleWrapper(torch.nn.Linear(3, 2))
+        ...     model = kerata.Sequential([kerata.Input((3,)), layer, kerata.layers.Softmax()])
         >>> model.output_shape, len(model.trainable_weights)
         ((None, 2), 2)
     """

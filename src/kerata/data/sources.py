@@ -50,6 +50,12 @@ class Source:
         """Return one batch (or its specs), to build the model by."""
         raise NotImplementedError
 
+    def on_epoch_begin(self) -> None:
+        """Called before the blocks of an epoch are asked for."""
+
+    def on_epoch_end(self) -> None:
+        """Called after the last block of an epoch."""
+
 
 def _on_host(x: Any) -> np.ndarray:
     """Return a tensor or table of another library, or plain numbers, as a NumPy array."""
@@ -202,6 +208,9 @@ class IterableSource(Source):
     ) -> None:
         self._iterable, self._class_weight, self._where = iterable, class_weight, where
         self._once = iter(iterable) is iterable  # a generator goes on where it stopped
+        nothing = lambda: None  # noqa: E731
+        self.on_epoch_begin = getattr(iterable, "on_epoch_begin", nothing)
+        self.on_epoch_end = getattr(iterable, "on_epoch_end", nothing)
         self._iterator: Iterator[Any] | None = None
         self._first: Any = None
         try:
@@ -217,13 +226,16 @@ class IterableSource(Source):
         return iter(self._iterable)
 
     def first_batch(self) -> Any:
-        if self._first is None:
-            self._iterator = self._next_iterator()
+        first = self._first
+        if first is None:
+            iterator = self._next_iterator()
             try:
-                self._first = self._standardize(next(self._iterator))
+                first = self._standardize(next(iterator))
             except StopIteration:
                 raise errors.InvalidArgument("the data are empty.", where=self._where) from None
-        return _packed(self._first)
+            if self._once or not hasattr(self._iterable, "on_epoch_begin"):  # which may change all batches
+                self._first, self._iterator = first, iterator
+        return _packed(first)
 
     def blocks(self) -> Iterator[Block]:
         yield from prefetched(self._blocks)
@@ -358,6 +370,11 @@ def is_array_data(x: Any) -> bool:
     return hasattr(x, "shape") or (hasattr(x, "to_numpy") and hasattr(x, "columns")) or hasattr(x, "to_numpy")
 
 
+def batches_of(x: Any, shuffle: Any, seed: int) -> Any:
+    """Return data as they are, or the batches of a `PyDataset` in the order and by the workers that it is read with."""
+    return x._epochs(shuffle, seed) if hasattr(x, "_epochs") else x
+
+
 def make_source(
     x: Any,
     y: Any = None,
@@ -374,6 +391,7 @@ def make_source(
         return x
     if is_array_data(x):
         return ArraySource(x, y, sample_weight, batch_size, shuffle, class_weight, seed, where)
+    x = batches_of(x, shuffle, seed)
     if hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
         if y is not None or sample_weight is not None:
             raise errors.InvalidArgument(

@@ -34,6 +34,7 @@ class EpochRunner:
     def epoch(self) -> dict[str, Any]:
         """Run one epoch and return its last logs."""
         self.seen, self._last = 0, {}
+        self.source.on_epoch_begin()
         for block in self._blocks():
             steps = block.steps if self.limit is None else min(block.steps, self.limit - self.seen)
             program = self.model._program(self.mode, block)
@@ -47,6 +48,7 @@ class EpochRunner:
             self._unfinished = None
             if self.limit is not None and self.seen < self.limit:
                 self._ended_early()
+        self.source.on_epoch_end()
         self._epochs += 1
         return self._last
 

@@ -182,6 +182,7 @@ def make_source(
         return sources.make_source(x, y, sample_weight, batch_size, steps, shuffle, class_weight, seed, where)
     prefix.refuse_text(where)
     if not sources.is_array_data(x):
+        x = sources.batches_of(x, shuffle, seed)
         mapped: Any = _Mapped(prefix, x, where)
         if hasattr(x, "__next__"):  # a generator goes on where it stopped
             mapped = iter(mapped)
@@ -226,6 +227,9 @@ class _Mapped:
 
     def __init__(self, prefix: HostPrefix, batches: Any, where: str) -> None:
         self._prefix, self._batches, self._where = prefix, batches, where
+        for hook in ("on_epoch_begin", "on_epoch_end"):
+            if hasattr(batches, hook):
+                setattr(self, hook, getattr(batches, hook))
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -67,6 +67,10 @@ class _Program:
         self, function: Callable[..., Tree], leaves: list[Any], structure: Any, at: list[int],
         tensors: list[torch.Tensor],
     ) -> None:  # fmt: skip
+        self._leaves: list[Any] = []
+        self._at: list[int] = []
+        self._structure: Any = None
+
         def of_tensors(*tensors: torch.Tensor) -> list[torch.Tensor]:
             filled = list(leaves)
             for i, tensor in zip(at, tensors):

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch._C import _functorch  # type: ignore[attr-defined]
+from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 from torch.utils import checkpoint
@@ -59,7 +60,7 @@ def _is_number(x: Any) -> bool:
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
-    fakes = torch._guards.detect_fake_mode() or _local.fakes  # a program being traced has its own
+    fakes = detect_fake_mode() or _local.fakes  # a program being traced has its own
     if fakes is None:
         fakes = _local.fakes = FakeTensorMode(allow_non_fake_inputs=True)
 

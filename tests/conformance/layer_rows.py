@@ -101,8 +101,7 @@ ROWS: list[LayerRow] = []
 def layer(name: str, shape: Any, *, unknown: tuple[int, ...] = (), integers: int | None = None, training: bool = False,
           slopes: bool = True, tol: float = 1e-5, coarse: float = 5e-2, arguments: Any = together,
           **kwargs: Any) -> None:  # fmt: skip
-    options = dict(integers=integers, training=training, arguments=arguments, slopes=slopes, tolerance=tol, coarse=coarse)
-    ROWS.append(LayerRow(name, shape, kwargs, unknown, **options))
+    ROWS.append(LayerRow(name, shape, kwargs, unknown, integers, training, arguments, None, slopes, tol, coarse))
 
 
 def images(name: str, shape: tuple[int, ...], *, leading: int = 1, **given: Any) -> None:

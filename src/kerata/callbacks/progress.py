@@ -8,7 +8,7 @@ from typing import Any
 
 from kerata.callbacks.base import Callback
 
-__all__ = ["ProgbarLogger"]
+__all__ = ["ProgbarLogger", "can_redraw", "live_bar"]
 
 _VERBS = {"train": "Training", "test": "Evaluating", "predict": "Predicting"}
 
@@ -71,16 +71,9 @@ class ProgbarLogger(Callback):
     def _start(self, mode: str, title: str, steps: int | None) -> None:
         self._mode, self._began = mode, time.perf_counter()
         self._steps = steps
-        if self.params.get("verbose", 1) != 1 or not _can_redraw():
+        if self.params.get("verbose", 1) != 1 or not can_redraw():
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True, compact=True), TextColumn("{task.fields[metrics]}"),
-            refresh_per_second=8,
-        )  # fmt: skip
-        self._bar.start()
+        self._bar = live_bar()
         self._task = self._bar.add_task(title, total=steps, metrics="")
 
     def _end(self, logs: dict[str, Any], title: str) -> None:
@@ -95,6 +88,19 @@ class ProgbarLogger(Callback):
         print(f"{title}: {count}{seconds:.1f} s{', ' if logs else ''}{_metrics(logs)}", flush=True)
 
 
+def live_bar(width: int = 24) -> Any:
+    """Return a bar of rich that is shown; its tasks have a field `metrics`, a text."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=width), MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True, compact=True), TextColumn("{task.fields[metrics]}"),
+        refresh_per_second=8,
+    )  # fmt: skip
+    bar.start()
+    return bar
+
+
 def _metrics(logs: dict[str, Any]) -> str:
     return "  ".join(f"{name}: {_short(value)}" for name, value in logs.items())
 
@@ -105,7 +111,7 @@ def _short(value: Any) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
 
 
-def _can_redraw() -> bool:
+def can_redraw() -> bool:
     """Return whether what is printed can be redrawn: a terminal, or a notebook."""
     if hasattr(sys, "ps1") and "ipykernel" in sys.modules:
         return True

@@ -83,7 +83,7 @@ def empty_like(x: Array, dtype: Any = None) -> Array:
 @op
 def full_like(x: Array, fill_value: Array, dtype: Any = None) -> Array:
     """Return an array of the shape and dtype of x, every value `fill_value`."""
-    return xp.full_like(x, fill_value, dtype=dtype)
+    return xp.full_like(x, fill_value, dtype=x.dtype if dtype is None else dtype)
 
 
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from kerata import errors
+from kerata import errors, tree
+from kerata.core import dtypes
 from kerata.core.op import Array, FloatArray, FloatOperand, Operand, convert, meet, op
 from kerata.core.symbolic import KerasTensor
 from kerata.engine import arrays, transforms, xp
@@ -15,6 +17,9 @@ __all__ = [
     "inner", "inv", "jvp", "kron", "logdet", "lstsq", "lu_factor", "matmul", "matrix_rank", "norm", "outer", "pinv",
     "qr", "slogdet", "solve", "solve_triangular", "svd", "tensordot", "trace", "vdot",
 ]  # fmt: skip
+
+F = TypeVar("F", bound=Callable[..., Any])
+_HALVES = {"float16", "bfloat16"}
 
 
 @op
@@ -74,7 +79,7 @@ def cross(
 
 
 @op
-def correlate(x1: Operand, x2: Operand, mode: str = "valid") -> Array:
+def correlate(x1: FloatOperand, x2: FloatOperand, mode: str = "valid") -> Array:
     """Return the sliding products of two vectors; mode "valid", "same" or "full"."""
     return xp.correlate(x1, x2, mode)
 
@@ -91,12 +96,32 @@ def diff(a: Array, n: int = 1, axis: int = -1) -> Array:
     return xp.diff(a, n=n, axis=axis)
 
 
+def _in_32_bits(body: F) -> F:
+    """Let `body`, for which 16 bits are too few, compute in 32; what it returns has 16 bits again."""
+
+    @functools.wraps(body)
+    def wide(*args: Any, **kwargs: Any) -> Any:
+        narrow = {dtypes.dtype_of(x) for x in (*args, *kwargs.values()) if arrays.is_array(x)} & _HALVES
+        if not narrow:
+            return body(*args, **kwargs)
+        (dtype,) = narrow
+
+        def widened(x: Any) -> Any:
+            return arrays.cast(x, "float32") if arrays.is_array(x) and dtypes.dtype_of(x) == dtype else x
+
+        result = body(*map(widened, args), **{name: widened(x) for name, x in kwargs.items()})
+        return tree.map_structure(lambda x: arrays.cast(x, dtype) if dtypes.dtype_of(x) == "float32" else x, result)
+
+    return wide  # type: ignore[return-value]
+
+
 def _square(x: Any, where: str) -> None:
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise errors.ShapeMismatch("needs square matrices.", where=f"ops.{where}", expected="(…, n, n)", got=x.shape)
 
 
 @op
+@_in_32_bits
 def cholesky(x: FloatArray, upper: bool = False) -> Array:
     """Return the triangular L with L Lᵀ = x, for symmetric positive x; with `upper`, Lᵀ."""
     _square(x, "cholesky")
@@ -105,6 +130,7 @@ def cholesky(x: FloatArray, upper: bool = False) -> Array:
 
 
 @op
+@_in_32_bits
 def cholesky_inverse(x: FloatArray, upper: bool = False) -> Array:
     """Return the inverse of the matrix whose Cholesky factor is x."""
     factor = xp.linalg.inv(x)
@@ -113,6 +139,7 @@ def cholesky_inverse(x: FloatArray, upper: bool = False) -> Array:
 
 
 @op
+@_in_32_bits
 def det(x: FloatArray) -> Array:
     """Return the determinant."""
     _square(x, "det")
@@ -120,6 +147,7 @@ def det(x: FloatArray) -> Array:
 
 
 @op
+@_in_32_bits
 def slogdet(x: FloatArray) -> tuple[Array, Array]:
     """Return the sign and the logarithm of the size of the determinant."""
     sign, size = xp.linalg.slogdet(x)
@@ -127,12 +155,14 @@ def slogdet(x: FloatArray) -> tuple[Array, Array]:
 
 
 @op
+@_in_32_bits
 def logdet(x: FloatArray) -> Array:
     """Return the logarithm of the determinant of a positive matrix."""
     return xp.linalg.slogdet(x)[1]
 
 
 @op
+@_in_32_bits
 def inv(x: FloatArray) -> Array:
     """Return the inverse matrix."""
     _square(x, "inv")
@@ -140,12 +170,14 @@ def inv(x: FloatArray) -> Array:
 
 
 @op
+@_in_32_bits
 def pinv(x: FloatArray, rcond: float | None = None) -> Array:
     """Return the Moore-Penrose inverse."""
     return xp.linalg.pinv(x, **({} if rcond is None else {"rcond": rcond}))
 
 
 @op
+@_in_32_bits
 def solve(a: FloatOperand, b: FloatOperand) -> Array:
     """Return the x with a x = b; b is (…, n) or (…, n, m)."""
     if b.ndim == a.ndim - 1:
@@ -154,6 +186,7 @@ def solve(a: FloatOperand, b: FloatOperand) -> Array:
 
 
 @op
+@_in_32_bits
 def solve_triangular(a: FloatOperand, b: FloatOperand, lower: bool = False) -> Array:
     """Return the x with a x = b for a triangular a; the other half of a is not read."""
     a = xp.tril(a) if lower else xp.triu(a)
@@ -163,12 +196,14 @@ def solve_triangular(a: FloatOperand, b: FloatOperand, lower: bool = False) -> A
 
 
 @op
+@_in_32_bits
 def lstsq(a: FloatOperand, b: FloatOperand, rcond: float | None = None) -> Array:
     """Return the x for which |a x - b| is least."""
     return xp.linalg.lstsq(a, b, rcond=rcond)[0]
 
 
 @op
+@_in_32_bits
 def eig(x: FloatArray) -> tuple[Array, Array]:
     """Return eigenvalues and eigenvectors (in columns), complex."""
     values, vectors = xp.linalg.eig(x)
@@ -176,6 +211,7 @@ def eig(x: FloatArray) -> tuple[Array, Array]:
 
 
 @op
+@_in_32_bits
 def eigh(x: FloatArray) -> tuple[Array, Array]:
     """Return the eigenvalues of a symmetric matrix, rising, and its eigenvectors (in columns)."""
     values, vectors = xp.linalg.eigh(x)
@@ -183,6 +219,7 @@ def eigh(x: FloatArray) -> tuple[Array, Array]:
 
 
 @op
+@_in_32_bits
 def qr(x: FloatArray, mode: str = "reduced") -> tuple[Array, Array]:
     """Return q with orthonormal columns and the upper triangular r, q r = x; mode "reduced" or "complete"."""
     if mode not in ("reduced", "complete"):
@@ -192,6 +229,7 @@ def qr(x: FloatArray, mode: str = "reduced") -> tuple[Array, Array]:
 
 
 @op
+@_in_32_bits
 def svd(x: FloatArray, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """Return u, s, vᵀ with u diag(s) vᵀ = x; s alone without `compute_uv`."""
     found = xp.linalg.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
@@ -199,6 +237,7 @@ def svd(x: FloatArray, full_matrices: bool = True, compute_uv: bool = True) -> A
 
 
 @op
+@_in_32_bits
 def lu_factor(x: FloatArray) -> tuple[Array, Array]:
     """Return L and U in one matrix, and the rows that were exchanged, int32."""
     lu, pivots = arrays.lu_factor(x)
@@ -206,12 +245,14 @@ def lu_factor(x: FloatArray) -> tuple[Array, Array]:
 
 
 @op
+@_in_32_bits
 def matrix_rank(x: FloatArray, tol: float | None = None) -> Array:
     """Return how many singular values exceed `tol`, int32."""
     return arrays.cast(xp.linalg.matrix_rank(x, tol), "int32")
 
 
 @op
+@_in_32_bits
 def norm(x: FloatArray, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
     """Return the norm of vectors (one axis) or matrices (two); of all values when neither is given."""
     axis = tuple(axis) if isinstance(axis, list) else axis

@@ -132,7 +132,7 @@ def median(x: FloatArray, axis: Axis = None, keepdims: bool = False) -> Array:
 @op
 def quantile(x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Array:
     """Return the values below which the fractions `q` (0 to 1) of all lie."""
-    return xp.quantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims)
+    return arrays.cast(xp.quantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
 
 
 @op
@@ -140,7 +140,7 @@ def percentile(
     x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """Return the values below which `q` per cent of all lie."""
-    return xp.percentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims)
+    return arrays.cast(xp.percentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
 
 
 @op
@@ -289,7 +289,7 @@ def nanquantile(
     x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """Return the values below which the fractions `q` (0 to 1) of all that is not NaN lie."""
-    return xp.nanquantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims)
+    return arrays.cast(xp.nanquantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
 
 
 @op
@@ -297,4 +297,4 @@ def nanpercentile(
     x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """Return the values below which `q` per cent of all that is not NaN lie."""
-    return xp.nanpercentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims)
+    return arrays.cast(xp.nanpercentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)

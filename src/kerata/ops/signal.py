@@ -45,7 +45,7 @@ def ifft2(x: Any) -> tuple[Array, Array]:
 @op
 def rfft(x: FloatArray, fft_length: int | None = None) -> tuple[Array, Array]:
     """Return the half of the Fourier transform of real values that says all, as (real, imaginary)."""
-    return _pair(xp.fft.rfft(x, n=fft_length))
+    return _pair(xp.fft.rfft(_wide(x), n=fft_length))
 
 
 @op
@@ -60,6 +60,11 @@ def extract_sequences(x: Array, sequence_length: int, sequence_stride: int) -> A
     pieces = (x.shape[-1] - sequence_length) // sequence_stride + 1
     starts = xp.arange(pieces)[:, None] * sequence_stride
     return xp.take(x, starts + xp.arange(sequence_length)[None], axis=-1)
+
+
+def _wide(x: Any) -> Any:
+    """Return x in 32 bits, if it has 16: no transform takes these."""
+    return arrays.cast(x, "float32") if dtypes.dtype_of(x) in ("float16", "bfloat16") else x
 
 
 def _window(window: Any, length: int, fft_length: int, dtype: Any) -> Any:
@@ -87,6 +92,7 @@ def stft(
     center: bool = True,
 ) -> tuple[Array, Array]:
     """Return the Fourier transforms (…, pieces, fft_length // 2 + 1) of overlapping, windowed pieces of x."""
+    x = _wide(x)
     if center:
         x = xp.pad(x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], "reflect")
     pieces = extract_sequences(x, fft_length, sequence_stride)

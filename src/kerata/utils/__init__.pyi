@@ -6,8 +6,19 @@ from .arrays import pad_sequences as pad_sequences
 from .arrays import to_categorical as to_categorical
 from .arrays import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from .config import Config as Config
+from .data_sets import PyDataset as PyDataset
+from .data_sets import Sequence as Sequence
+from .data_sets import audio_dataset_from_directory as audio_dataset_from_directory
+from .data_sets import image_dataset_from_directory as image_dataset_from_directory
+from .data_sets import split_dataset as split_dataset
+from .data_sets import text_dataset_from_directory as text_dataset_from_directory
+from .data_sets import timeseries_dataset_from_array as timeseries_dataset_from_array
 from .feature_space import FeatureSpace as FeatureSpace
 from .files import get_file as get_file
+from .images import array_to_img as array_to_img
+from .images import img_to_array as img_to_array
+from .images import load_img as load_img
+from .images import save_img as save_img
 from .names import CustomObjectScope as CustomObjectScope
 from .names import clear_session as clear_session
 from .names import custom_object_scope as custom_object_scope
@@ -24,4 +35,7 @@ from .names import register_keras_serializable as register_keras_serializable
 from .names import serialize_keras_object as serialize_keras_object
 from .names import set_random_seed as set_random_seed
 from .names import standardize_dtype as standardize_dtype
+from .plotting import model_to_dot as model_to_dot
+from .plotting import plot_model as plot_model
+from .progress_bar import Progbar as Progbar
 from .torch_module import as_torch_module as as_torch_module

@@ -29,7 +29,8 @@ def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any
 def einsum(
     subscripts: str, *operands: Any, optimize: Any = None, precision: Any = None, preferred_element_type: Any = None
 ) -> torch.Tensor:
-    return torch.einsum(subscripts, *_operands(operands, preferred_element_type))
+    terms = _operands(operands, preferred_element_type)
+    return torch.einsum(subscripts, *terms).to(terms[0].dtype)  # integers are summed in 64 bits
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> torch.Tensor:

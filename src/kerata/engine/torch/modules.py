@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch._C import _len_torch_dispatch_stack
 
 from kerata import errors
 from kerata.engine.torch.tensors import as_tensor, concrete, device, to_numpy
@@ -50,6 +51,8 @@ class Slot:
 
     def get(self) -> torch.Tensor:
         """Return the value; it shares the tensor's memory."""
+        if not _len_torch_dispatch_stack():  # nothing is traced: the usual case, and asked for often
+            return self.tensor.detach()
         with concrete():
             return self.tensor.detach()
 

@@ -126,7 +126,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> torch.Te
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> torch.Tensor:
     x = as_tensor(x)
-    powers = torch.arange(x.shape[0] if N is None else N, device=x.device)
+    powers = torch.arange(x.shape[0] if N is None else N, device=x.device, dtype=x.dtype)
     return x[:, None] ** (powers if increasing else powers.flip(0))
 
 

@@ -25,12 +25,10 @@ def random_rectangles(
     for axis, share in ((layer.width_axis, share_across), (layer.height_axis, share_down)):
         length = shape[axis] * share
         start = layer._draw(share.shape, (0, 1), seed) * (shape[axis] - length)
-        cells = ops.reshape(
-            ops.arange(shape[axis], dtype="float32"), [-1 if a == axis else 1 for a in range(-4, 0)]
-        )
-        inside = ops.logical_and(
-            inside, ops.logical_and(cells >= per_image(start), cells < per_image(start + length))
-        )
+        centres = ops.arange(shape[axis], dtype="float32") + 0.5
+        centres = ops.reshape(centres, [-1 if a == axis else 1 for a in range(-4, 0)])
+        between = ops.logical_and(centres >= per_image(start), centres < per_image(start + length))
+        inside = ops.logical_and(inside, between)
     return inside
 
 

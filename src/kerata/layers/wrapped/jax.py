@@ -289,14 +289,14 @@ class FlaxLayer(JaxLayer):
         self.module, self.method = module, method
         method = getattr(module, method) if isinstance(method, str) else method
         self._takes_training = "training" in inspect.signature(method or module.__call__).parameters
-        self._graph: Any = None
+        self._nnx_graph: Any = None
         if _is_nnx(module):
             if variables is not None:
                 raise errors.InvalidArgument(
                     "a `flax.nnx` module holds its variables itself.", where="FlaxLayer", got="variables=…",
                     hint="nnx.update(module, variables)",
                 )  # fmt: skip
-            self._graph, params, state = _nnx().split(module, _nnx().Param, ...)
+            self._nnx_graph, params, state = _nnx().split(module, _nnx().Param, ...)
             super().__init__(self._call_nnx, params=params, state=state, **kwargs)
         else:
             params, state = (None, None) if variables is None else _parted(variables)
@@ -324,7 +324,7 @@ class FlaxLayer(JaxLayer):
     # flax.nnx ---------------------------------------------------------------------------------------------------
 
     def _call_nnx(self, params: Any, state: Any, inputs: Any, training: bool) -> Any:
-        module = _nnx().merge(self._graph, params, state)
+        module = _nnx().merge(self._nnx_graph, params, state)
         (module.train if training else module.eval)()
         if isinstance(self.method, str):
             outputs = getattr(module, self.method)(inputs, **self._flag(training))

@@ -49,10 +49,6 @@ ABSENT = """
     keras.layers.RandomZoom.get_transformed_x_y keras.layers.Resizing.transform_labels
     keras.layers.ReversibleEmbedding.quantized_build keras.layers.Solarization
     keras.layers.Solarization.transform_images keras.layers.TFSMLayer keras.layers.TextVectorization.build
-    keras.utils.Progbar keras.utils.PyDataset keras.utils.Sequence keras.utils.array_to_img
-    keras.utils.audio_dataset_from_directory keras.utils.image_dataset_from_directory keras.utils.img_to_array
-    keras.utils.load_img keras.utils.model_to_dot keras.utils.plot_model keras.utils.save_img
-    keras.utils.split_dataset keras.utils.text_dataset_from_directory keras.utils.timeseries_dataset_from_array
 """.split()  # noqa: SIM905
 
 

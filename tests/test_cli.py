@@ -251,7 +251,7 @@ ERRORS = {  # program: what the traceback shows, whole
         ("program.py", 4), ("program.py", 3),
     ],
     "from keras.src.layers import Dense\n": [("program.py", 1)],
-    "import tensorflow as tf\ntf.data.Dataset\n": [("program.py", 2)],
+    "import tensorflow as tf\ntf.image.resize\n": [("program.py", 2)],
     "from keras import Sequentail\n": [("program.py", 1)],
 }  # fmt: skip
 

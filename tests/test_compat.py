@@ -65,6 +65,11 @@ SAME = [  # how a program writes it, what it is
     ("from keras.layers.convolutional import Conv2D: Conv2D", "kerata.layers.Conv2D"),
     ("from tensorflow.keras.layers.pooling import MaxPooling2D as P: P", "kerata.layers.MaxPooling2D"),
     ("import keras.ops.numpy as knp: knp.sum", "kerata.ops.sum"),
+    ("import tensorflow as tf: tf.data.Dataset", "kerata.data.Dataset"),
+    ("from tensorflow.data.experimental import AUTOTUNE as a: a", "kerata.data.AUTOTUNE"),
+    ("from keras.utils import Sequence: Sequence", "kerata.utils.PyDataset"),
+    ("from keras.preprocessing.image import load_img as f: f", "kerata.utils.load_img"),
+    ("from keras.preprocessing import text_dataset_from_directory as f: f", "kerata.utils.text_dataset_from_directory"),
 ]
 
 
@@ -109,10 +114,6 @@ ABSENT_MODULES = """
 """.split()  # noqa: SIM905
 ABSENT_NAMES = """
     keras.Quantizer
-    keras.preprocessing.image.array_to_img keras.preprocessing.image.img_to_array keras.preprocessing.image.load_img
-    keras.preprocessing.image.save_img keras.preprocessing.image.smart_resize
-    keras.preprocessing.image_dataset_from_directory keras.preprocessing.text_dataset_from_directory
-    keras.preprocessing.timeseries_dataset_from_array
 """.split()  # noqa: SIM905
 
 
@@ -145,10 +146,10 @@ MISSING = [  # statement, kind of error, words of the message
     ("from keras import layerz", ImportError, ["keras.layerz", "'layers'"]),
     ("import keras; keras.Sequentail", AttributeError, ["keras.Sequentail", "'Sequential'"]),
     ("import tensorflow.keras.layer", ImportError, ["tensorflow.keras.layer", "'layers'"]),
-    ("import tensorflow as tf; tf.data", errors.Unsupported, ["tensorflow.data", "kerata.data"]),
-    ("import tensorflow as tf; tf.data", AttributeError, ["kerata.data"]),
-    ("import tensorflow as tf; tf.data.Dataset.from_tensor_slices", errors.Unsupported, ["kerata.data"]),
-    ("from tensorflow.data import Dataset", ImportError, ["kerata.data"]),
+    ("import tensorflow as tf; tf.data.TFRecordDataset", errors.Unsupported, ["tensorflow.data", "kerata.data"]),
+    ("import tensorflow as tf; tf.image", errors.Unsupported, ["tensorflow.image", "keras.ops.image"]),
+    ("import tensorflow as tf; tf.image", AttributeError, ["keras.ops.image"]),
+    ("from tensorflow.data import TFRecordDataset", ImportError, ["kerata.data"]),
     ("import tensorflow as tf; tf.GradientTape()", AttributeError, ["kerata.value_and_grad"]),
     ("import tensorflow.compat.v1 as tf", ImportError, ["TensorFlow 1"]),
     ("import tensorflow as tf; tf.reduce_men", AttributeError, ["'reduce_mean'"]),
@@ -170,7 +171,7 @@ def test_missing_is_told(statement, kind, words):
 def test_programs_can_ask():
     import tensorflow as tf
 
-    assert not hasattr(tf, "data")
+    assert not hasattr(tf, "image")
     assert getattr(tf, "io", None) is None
     with pytest.raises(ImportError):
         import tensorflow.io  # noqa: F401

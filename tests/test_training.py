@@ -451,3 +451,15 @@ def test_each_epoch_is_a_line(capsys):
     compiled().fit(x, y, epochs=2, verbose=2)
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 and lines[1].startswith("Epoch 2/2") and "accuracy" in lines[1]
+
+
+def test_an_array_that_someone_holds_outlives_predict_and_evaluate():
+    model = kerata.Sequential([kerata.layers.Input((3,)), kerata.layers.Dense(2), kerata.layers.BatchNormalization()])
+    model.compile("sgd", "mse")
+    x = np.ones((8, 3), "float32")
+    held = [w.value for w in model.weights]
+    expected = [np.array(value) for value in held]
+    model.predict(x, verbose=0)
+    model.evaluate(x, np.ones((8, 2), "float32"), verbose=0)
+    for value, array in zip(held, expected):
+        np.testing.assert_array_equal(np.asarray(value), array)

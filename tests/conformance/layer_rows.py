@@ -207,7 +207,8 @@ layer("RNN", (2, 4, 3), cell=Inner("GRUCell", units=2, reset_after=False), unkno
 layer("RNN", (2, 4, 3), cell=Inner("StackedRNNCells", cells=[Inner("LSTMCell", units=2), Inner("GRUCell", units=3)]))
 for cell, states in (("SimpleRNNCell", 1), ("GRUCell", 1), ("LSTMCell", 2)):
     layer(cell, [(2, 3), *[(2, 2)] * states], arguments=with_states, units=2)
-layer("StackedRNNCells", [(2, 3), (2, 2), (2, 4)], arguments=with_states, cells=[Inner("GRUCell", units=2), Inner("GRUCell", units=4)])
+layer("StackedRNNCells", [(2, 3), (2, 2), (2, 4)], arguments=with_states,
+      cells=[Inner("GRUCell", units=2), Inner("GRUCell", units=4)])  # fmt: skip
 layer("Bidirectional", (2, 4, 3), layer=Inner("LSTM", units=2, return_sequences=True), unknown=(1,))
 layer("TimeDistributed", (2, 3, 5), layer=Inner("Dense", units=2, activation="relu"))
 images("ConvLSTM1D", (2, 3, 5, 2), leading=2, filters=2, kernel_size=3)
@@ -217,6 +218,7 @@ images("ConvLSTM3D", (1, 2, 3, 4, 3, 2), leading=2, filters=2, kernel_size=2)
 layer("Attention", [(2, 4, 3), (2, 5, 3)], use_scale=True, unknown=(1,))
 layer("Attention", [(2, 4, 3), (2, 5, 3)], score_mode="concat")
 layer("AdditiveAttention", [(2, 4, 3), (2, 5, 3)], unknown=(1,))
-for name, more in (("MultiHeadAttention", {"num_heads": 2, "key_dim": 3}),
-                   ("GroupQueryAttention", {"head_dim": 2, "num_query_heads": 4, "num_key_value_heads": 2})):  # fmt: skip
+heads = {"MultiHeadAttention": {"num_heads": 2, "key_dim": 3},
+         "GroupQueryAttention": {"head_dim": 2, "num_query_heads": 4, "num_key_value_heads": 2}}  # fmt: skip
+for name, more in heads.items():
     layer(name, [(2, 4, 6), (2, 5, 6)], arguments=apart, unknown=(1,), **more)

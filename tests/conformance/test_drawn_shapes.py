@@ -104,10 +104,10 @@ def windows(draw, rank):
         strides = (1,) * rank  # Keras refuses both at once
     spatial = tuple((k - 1) * d + 1 + draw(st.integers(0, 4)) for k, d in zip(kernel, dilation))
     groups = draw(st.sampled_from([1, 2]))
-    return (draw(SIZES), *spatial, 2 * groups), dict(
-        kernel_size=kernel, strides=strides, dilation_rate=dilation, groups=groups, filters=2 * groups,
-        padding=draw(st.sampled_from(["valid", "same"])),
-    )  # fmt: skip
+    return (draw(SIZES), *spatial, 2 * groups), {
+        "kernel_size": kernel, "strides": strides, "dilation_rate": dilation, "groups": groups,
+        "filters": 2 * groups, "padding": draw(st.sampled_from(["valid", "same"])),
+    }  # fmt: skip
 
 
 def check_layer(engine_name, name, shape, **kwargs):

@@ -16,7 +16,8 @@ from kerata.core.symbolic import KerasTensor
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 
 ELSEWHERE = {
-    "Layer": "the base", "Wrapper": "the base", "Input": "a function", "InputLayer": "is never called", "InputSpec": "no layer",
+    "Layer": "the base", "Wrapper": "the base", "Input": "a function", "InputLayer": "is never called",
+    "InputSpec": "no layer",
     "JaxLayer": "tests/test_jax_layers.py", "FlaxLayer": "tests/test_jax_layers.py",
     "TorchModuleWrapper": "tests/test_torch_interop.py", "TFSMLayer": "needs TensorFlow",
     **dict.fromkeys(("StringLookup", "IntegerLookup", "TextVectorization"), "tests/test_text_layers.py"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerata.callbacks.base import Callback
 
-__all__ = ["ProgbarLogger", "can_redraw", "live_bar"]
+__all__ = ["ProgbarLogger", "live_bar"]
 
 _VERBS = {"train": "Training", "test": "Evaluating", "predict": "Predicting"}
 
@@ -71,7 +71,7 @@ class ProgbarLogger(Callback):
     def _start(self, mode: str, title: str, steps: int | None) -> None:
         self._mode, self._began = mode, time.perf_counter()
         self._steps = steps
-        if self.params.get("verbose", 1) != 1 or not can_redraw():
+        if self.params.get("verbose", 1) != 1 or not _can_redraw():
             return
         self._bar = live_bar()
         self._task = self._bar.add_task(title, total=steps, metrics="")
@@ -111,7 +111,7 @@ def _short(value: Any) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
 
 
-def can_redraw() -> bool:
+def _can_redraw() -> bool:
     """Return whether what is printed can be redrawn: a terminal, or a notebook."""
     if hasattr(sys, "ps1") and "ipykernel" in sys.modules:
         return True

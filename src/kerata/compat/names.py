@@ -150,6 +150,8 @@ VIEWS: dict[str, dict[str, str]] = {
     "tensorflow.config.experimental": _from(
         "kerata.compat.tensorflow", "list_logical_devices list_physical_devices set_memory_growth"
     ),
+    "tensorflow.data": _from("kerata.data", "AUTOTUNE Dataset"),
+    "tensorflow.data.experimental": _from("kerata.data", "AUTOTUNE"),
     "tensorflow.math": {
         **_from(
             "kerata.compat.tensorflow",
@@ -201,8 +203,8 @@ HINTS = {
     "augment, and keras.utils.image_dataset_from_directory reads folders of images",
     "keras.preprocessing.text": "keras.layers.TextVectorization splits and numbers words",
     "tensorflow.python": "this is inside TensorFlow; use the public path: `from tensorflow import keras`",
-    "tensorflow.data": "kerata.data feeds `fit` from generators, folders and files; `fit` also takes NumPy "
-    "arrays as they are",
+    "tensorflow.data": "tf.data.Dataset is kerata.data.Dataset, with from_tensor_slices and from_generator; `fit` "
+    "also takes NumPy arrays, generators and keras.utils.PyDataset as they are",
     "tensorflow.GradientTape": "kerata.value_and_grad(function)(x) gives a value and its gradient; "
     "kerata.grad the gradient alone",
     "tensorflow.function": "kerata.jit compiles a function",

@@ -127,7 +127,7 @@ class Dataset:
                 expected="the same number for each",
             )  # fmt: skip
         (rows,) = lengths
-        return Dataset(lambda: (tree.map_structure(lambda a: a[i], arrays) for i in range(rows)), rows)
+        return Dataset(lambda: (_row(arrays, i) for i in range(rows)), rows)
 
     @staticmethod
     def from_tensors(tensors: Any, name: str | None = None) -> Dataset:
@@ -183,7 +183,8 @@ class Dataset:
             pool = concurrent.futures.ThreadPoolExecutor(workers, "kerata-map")  # type: ignore[arg-type]
             return in_order(in_thread, self._make(), pool, 2 * workers)  # type: ignore[operator]
 
-        return self._derived(lambda: map(call, self._make()) if num_parallel_calls is None else parallel(), self._length)
+        one_by_one = num_parallel_calls is None
+        return self._derived(lambda: map(call, self._make()) if one_by_one else parallel(), self._length)
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
         """Return the elements for which `predicate` holds."""
@@ -240,7 +241,7 @@ class Dataset:
         def rows() -> Iterator[Any]:
             for element in self._make():
                 for i in range(len(tree.flatten(element)[0])):
-                    yield tree.map_structure(lambda a: a[i], element)  # noqa: B023  (used at once)
+                    yield _row(element, i)
 
         return self._derived(rows, None, batched=False)
 
@@ -280,10 +281,9 @@ class Dataset:
     def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
         """Return the elements `count` times over; without end for None or -1."""
         endless = count is None or count < 0
-        times: Any = itertools.count() if endless else range(count)  # type: ignore[arg-type]
 
         def elements() -> Iterator[Any]:
-            for _ in itertools.count() if endless else times:
+            for _ in itertools.count() if endless else range(count):  # type: ignore[arg-type]
                 empty = True
                 for element in self._make():
                     empty = False
@@ -349,6 +349,10 @@ def _arrays(tensors: Any) -> Any:
     if isinstance(tensors, list) and any(isinstance(leaf, (str, bytes)) for leaf in tree.flatten(tensors)):
         return np.array(tensors, dtype=object)
     return _on_host(tensors)
+
+
+def _row(arrays: Any, i: int) -> Any:
+    return tree.map_structure(lambda a: a[i], arrays)
 
 
 def _as_seen(leaf: Any) -> Any:

@@ -54,9 +54,8 @@ def split_dataset(
 
 def _samples(dataset: Any, where: str) -> tuple[int, Callable[[list[int]], Dataset], int | None]:
     """Return the number of samples, a function that makes a data set of some, and the size of their batches."""
-    if isinstance(dataset, (list, tuple)) and dataset and not any(hasattr(leaf, "shape") for leaf in dataset):
-        if not all(isinstance(leaf, (list, tuple, dict)) for leaf in dataset):
-            dataset = np.asarray(dataset, dtype=object if isinstance(dataset[0], (str, bytes)) else None)
+    if isinstance(dataset, (list, tuple)) and dataset and isinstance(dataset[0], (str, bytes, int, float)):
+        dataset = np.asarray(dataset, dtype=object if isinstance(dataset[0], (str, bytes)) else None)
     if sources.is_array_data(dataset):
         arrays = _arrays(tuple(dataset) if isinstance(dataset, list) else dataset)
         leaves = tree.flatten(arrays)

@@ -58,6 +58,7 @@ class Program:
         self._learns = learns
         self._step = step
         self._logs: dict[Any, Any] = {}
+        self._writes: dict[Any, list[Variable]] = {}
         self.names: list[str] = []
         known = set(variables)
 
@@ -67,20 +68,29 @@ class Program:
             self.created = [v for v in scope.created if v not in known]
             self.names = list(logs) if isinstance(logs, dict) else []  # engines sort the keys of a dict
             logs = tree.map_structure(engine.arrays.as_array, logs)
-            return logs, [scope.values[v] for v in variables]
+            written = set(scope.written()[0])
+            self._written = [v for v in variables if v in written]
+            return logs, [scope.values[v] for v in self._written]
 
         # The inner function is compiled too: its trace is made once and used for both the shapes and the loop.
         self._pure_step = engine.transforms.compile(pure_step)
 
-        def chunk(values: list[Any], logs: Any, data: Any, index: Any, start: Any, stop: Any) -> tuple[Any, Any]:
+        def chunk(
+            written: list[Any], logs: Any, values: list[Any], data: Any, index: Any, start: Any, stop: Any
+        ) -> tuple[Any, Any]:
+            at = [i for i, value in enumerate(values) if value is None]
+
             def body(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-                values, logs = carry
-                new_logs, values = self._pure_step(values, _batch(data, index[i]))
+                state, (written, logs) = list(values), carry
+                for place, value in zip(at, written):
+                    state[place] = value
+                new_logs, written = self._pure_step(state, _batch(data, index[i]))
                 logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
-                return values, logs
+                return written, logs
 
-            return engine.transforms.fori_loop(start, stop, body, (values, logs))
+            return engine.transforms.fori_loop(start, stop, body, (written, logs))
 
+        # Only what the steps write is given away: an array of a weight that someone holds stays theirs in `predict`.
         self._chunk = engine.transforms.compile(chunk, donate=(0, 1))
         self.created: list[Variable] = []
 
@@ -95,6 +105,7 @@ class Program:
         values = [_spec(v.raw_value()) for v in self.variables]
         logs, _ = engine.transforms.abstract(self._pure_step, values, batch)
         self._logs[key] = tree.map_structure(lambda s: Spec((block.steps, *s.shape), s.dtype), logs)
+        self._writes[key] = self._written
         return not self.created
 
     def empty_logs(self, block: Block) -> Any:
@@ -113,9 +124,12 @@ class Program:
             with contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
                 return [*(logs or []), *(self._one(_batch(block.data, block.index[i])) for i in range(start, stop))]
         with _interrupts_deferred():
-            values = [v.raw_value() for v in self.variables]
-            values, logs = self._chunk(values, logs, block.data, block.index, np.int32(start), np.int32(stop))
-            self._store(values)
+            writes = self._writes[block.batch_size, block.steps]
+            written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
+            values = [v.raw_value() if v in fixed else None for v in self.variables]
+            data, index = block.data, block.index
+            written, logs = self._chunk(written, logs, values, data, index, np.int32(start), np.int32(stop))
+            _store(writes, written)
         return logs
 
     def _one(self, batch: Any) -> Any:
@@ -123,12 +137,13 @@ class Program:
         if not self._steps_compiled:
             return self._step(batch)
         logs, values = self._pure_step([v.raw_value() for v in self.variables], batch)
-        self._store(values)
+        _store(self._written, values)
         return logs
 
-    def _store(self, values: list[Any]) -> None:
-        for variable, value in zip(self.variables, values):
-            variable.assign_unchecked(value)
+
+def _store(variables: list[Variable], values: list[Any]) -> None:
+    for variable, value in zip(variables, values):
+        variable.assign_unchecked(value)
 
 
 def on_host(x: Any) -> np.ndarray:

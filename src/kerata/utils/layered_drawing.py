@@ -35,7 +35,7 @@ class Box:
     def size(self) -> tuple[float, float]:
         """Width and height."""
         texts = [self.heading, *(f"{name}: {value}" for name, value in self.rows)]
-        return max(map(len, texts)) * CHARACTER + 2 * PADDING, (len(texts)) * LINE + 8
+        return max(map(len, texts)) * CHARACTER + 2 * PADDING, len(texts) * LINE + 8
 
 
 @dataclasses.dataclass
@@ -54,6 +54,7 @@ class _Place:
     layer: int
     size: tuple[float, float]
     groups: tuple[Group, ...]
+    passes: bool = False
     x: float = 0.0
     y: float = 0.0
     above: list[str] = dataclasses.field(default_factory=list)
@@ -63,7 +64,7 @@ class _Place:
 def svg(drawing: Drawing, direction: str = "TB", splines: str = "ortho") -> str:
     """Return the drawing as the text of an SVG file."""
     sideways = direction in ("LR", "RL")
-    places, routes = _arranged(drawing, sideways)
+    places, routes = _arranged(drawing)
     _position(places, sideways)
     if direction in ("BT", "RL"):
         for place in places.values():
@@ -96,14 +97,15 @@ def svg(drawing: Drawing, direction: str = "TB", splines: str = "ortho") -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _arranged(drawing: Drawing, sideways: bool) -> tuple[dict[str, _Place], list[list[str]]]:
+def _arranged(drawing: Drawing) -> tuple[dict[str, _Place], list[list[str]]]:
     """Put the boxes into layers and break long edges; return all places, and the places along each edge."""
     number = {box.key: i for i, box in enumerate(drawing.boxes)}
     layer = dict.fromkeys(number, 0)
     forward = sorted((e for e in drawing.edges if number[e[0]] < number[e[1]]), key=lambda e: number[e[1]])
     for source, target in forward:  # in the order of the targets: a source has its layer already
         layer[target] = max(layer[target], layer[source] + 1)
-    for source, _ in reversed(sorted(forward, key=lambda e: number[e[0]])):  # inputs come down to where they are used
+    # What nothing leads to comes down to where it is used.
+    for source, _ in sorted(forward, key=lambda e: number[e[0]], reverse=True):
         if not any(source == b for _, b in forward):
             layer[source] = min(layer[b] for a, b in forward if a == source) - 1
     places = {box.key: _Place(box.key, layer[box.key], box.size, box.groups) for box in drawing.boxes}
@@ -114,7 +116,7 @@ def _arranged(drawing: Drawing, sideways: bool) -> tuple[dict[str, _Place], list
         for between in range(layer[source] + step, layer[target], step):
             key = f"{source} {target} {between}"
             common = tuple(g for g in places[source].groups if g in places[target].groups)
-            places[key] = _Place(key, between, (2, THROUGH) if sideways else (THROUGH, 2), common)
+            places[key] = _Place(key, between, (THROUGH, THROUGH), common, passes=True)
             route.append(key)
         route.append(target)
         routes.append(route)
@@ -167,7 +169,9 @@ def _position(places: dict[str, _Place], sideways: bool) -> None:
     for row in ordered:
         depth = max(p.size[along] for p in row)
         for p in row:
-            middle = start + depth / 2
+            if p.passes:  # straight through the whole layer
+                p.size = (depth, THROUGH) if sideways else (THROUGH, depth)
+            middle = start + p.size[along] / 2
             p.x, p.y = (middle, at[p.key]) if sideways else (at[p.key], middle)
         start += depth + LAYER_GAP
 
@@ -205,10 +209,10 @@ def _path(route: list[_Place], direction: str, splines: str) -> str:
             return place.x + side * sign * place.size[0] / 2, place.y
         return place.x, place.y + side * sign * place.size[1] / 2
 
-    points = [end(route[0], 1), *((p.x, p.y) for p in route[1:-1]), end(route[-1], -1)]
+    points = [end(route[0], 1), *(end(p, side) for p in route[1:-1] for side in (-1, 1)), end(route[-1], -1)]
     text = "M{:.1f} {:.1f}".format(*points[0])
     for (x0, y0), (x1, y1) in zip(points, points[1:]):
-        mx, my = (x0 + x1) / 2, (y0 + y1) / 2
+        mx, my = x1 - sign * LAYER_GAP / 2, y1 - sign * LAYER_GAP / 2  # between the layers, where nothing stands
         if splines in ("line", "polyline", "false") or abs(x0 - x1) < 0.05 or abs(y0 - y1) < 0.05:
             text += f"L{x1:.1f} {y1:.1f}"
         elif splines == "ortho":
@@ -223,10 +227,10 @@ def _path(route: list[_Place], direction: str, splines: str) -> str:
 def _drawn(box: Box, place: _Place) -> str:
     width, height = place.size
     x, y = place.x - width / 2, place.y - height / 2
-    head = LINE + 6
+    head = LINE + 6 if box.rows else height
     parts = [
         f'<g><rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="white" stroke="black"/>',
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{min(head, height):.1f}"/>',
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{head:.1f}"/>',
         f'<text x="{place.x:.1f}" y="{y + 18:.1f}" fill="white" font-weight="bold" text-anchor="middle">'
         f"{html.escape(box.heading)}</text>",
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerata import errors
-from kerata.callbacks.progress import can_redraw, live_bar
+from kerata.callbacks.progress import _can_redraw, live_bar
 
 __all__ = ["Progbar"]
 
@@ -85,7 +85,7 @@ class Progbar:
             self._first_ended = now  # the first step is often slower: compiling
         if not self.verbose:
             return
-        if self.verbose == 1 and can_redraw():
+        if self.verbose == 1 and _can_redraw():
             if finalize or now - self._drawn >= self.interval:
                 self._draw(current, finalize)
                 self._drawn = now

@@ -260,7 +260,7 @@ class RandomSaturation(_InHSV):
 
     Example:
         >>> gray = kerata.layers.RandomSaturation((0.0, 0.0))
-        >>> gray(numpy.array([[[200.0, 100.0, 0.0]]])).tolist()
+        >>> numpy.round(gray(numpy.array([[[200.0, 100.0, 0.0]]]))).tolist()
         [[[200.0, 200.0, 200.0]]]
     """
 

@@ -179,14 +179,16 @@ def test_same_draws_make_the_same_images(row: Row):
 
 @every_row
 def test_outside_of_training(row: Row):
-    for images in (row.images, row.images[0]):
-        found, expected = row.ours()(images, training=False), row.theirs()(images, training=False)
-        if "images" not in row.differs or row.layer != "AutoContrast":
-            same(found, expected, 0.02)
-    integers = row.ours()(row.images.astype("uint8"), training=False)
+    layer, works = row.ours(), row.layer in ("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization")
+    found = np.asarray(layer(row.images, training=False))
+    if works and "images" not in row.differs:
+        same(found, row.theirs()(row.images, training=False), 0.02)
+    elif not works:
+        same(found, row.images)
+    same(layer(row.images[0], training=False), found[0])
+    integers = layer(row.images.astype("uint8"), training=False)
     assert integers.dtype == "float32"  # in Keras some layers give integers here, and floats in training
-    if row.layer not in ("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization"):
-        same(integers, row.images.astype("uint8"))
+    assert works or np.array_equal(np.asarray(integers), row.images.astype("uint8"))
     assert row.ours().get_random_transformation(row.images, training=False) is None
 
 
@@ -293,7 +295,7 @@ def test_aug_mix(row: Row):
     ours, theirs = row.ours(), row.theirs()
     with_few_bins(ours, theirs)
     images, compared = row.images[:1], 0
-    for seed in range(4):
+    for seed in range(3):
         python_random.seed(seed)  # with which Keras chooses layers
         drawn = theirs.get_random_transformation(images)
         mine = ours.get_random_transformation(images)

@@ -225,14 +225,15 @@ class Dataset:
         return self._grouped(int(batch_size), drop_remainder, lambda group: _stacked(group, fill))
 
     def _grouped(self, size: int, drop: bool, collate_fn: Callable[[list[Any]], Any]) -> Dataset:
+        if size < 1:
+            raise errors.InvalidArgument("a batch holds at least one element.", where="Dataset.batch", got=size)
+
         def elements() -> Iterator[Any]:
             return iter(DataLoader(self._make(), size, drop_last=drop, collate_fn=collate_fn, seed=0))
 
         length = self._length
         if length not in (None, np.inf):
             length = length // size if drop else -(-length // size)  # type: ignore[operator]
-        if size < 1:
-            raise errors.InvalidArgument("a batch holds at least one element.", where="Dataset.batch", got=size)
         return self._derived(elements, length, batched=True)
 
     def unbatch(self, name: str | None = None) -> Dataset:

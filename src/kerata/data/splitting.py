@@ -71,7 +71,7 @@ def _samples(dataset: Any, where: str) -> tuple[int, Callable[[list[int]], Datas
         )
     batch_size = None
     if isinstance(dataset, (DataLoader, PyDataset)) or getattr(dataset, "_batched", False):
-        batches = Dataset(dataset if isinstance(dataset, Dataset) else lambda: dataset)
+        batches = Dataset(dataset)
         batch_size = len(tree.flatten(batches._first(where))[0])
         dataset = batches.unbatch()
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):

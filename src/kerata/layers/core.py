@@ -252,6 +252,9 @@ class Embedding(Quantizable):
         numbers = inputs if dtypes.is_int(inputs.dtype) else ops.cast(inputs, "int32")
         return ops.cast(self._looked_up(numbers), self.compute_dtype)
 
+    def quantized_build(self, embeddings_shape: Any, mode: str, config: Any = None) -> None:
+        super().quantized_build(embeddings_shape, mode, config)
+
     def _looked_up(self, numbers: Any) -> Any:
         rows = {part: ops.take(table, numbers, axis=0) for part, table in self._parts("embeddings").items()}
         quantized = self.quantization_mode is not None
@@ -260,7 +263,7 @@ class Embedding(Quantizable):
             y = y + self._lora_term(lambda numbers, table: ops.take(table, numbers, axis=0), numbers)
         return y
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def _check_numbers(self, x: Any) -> None:
@@ -308,7 +311,7 @@ class Masking(Layer):
         real = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
         return ops.where(real, inputs, 0)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
 
@@ -390,8 +393,8 @@ class Lambda(Layer):
         context = {"mask": mask, "training": training}
         return self.function(inputs, **self.arguments, **{name: context[name] for name in self._accepted})
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -403,7 +406,9 @@ class Lambda(Layer):
         return {**config, "arguments": registry.serialize_keras_object(self.arguments)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Lambda:
+    def from_config(  # type: ignore[override]
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+    ) -> Lambda:
         with registry.CustomObjectScope(custom_objects):
             shape = config.get("output_shape")
             # What Keras 2 wrote beside a function; bytecode is refused whatever it says.

@@ -59,6 +59,7 @@ class Program:
         self._step = step
         self._logs: dict[Any, Any] = {}
         self._writes: dict[Any, list[Variable]] = {}
+        self._written: list[Variable] = []
         self.names: list[str] = []
         known = set(variables)
 

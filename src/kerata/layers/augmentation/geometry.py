@@ -59,6 +59,34 @@ class _Warping(BaseImagePreprocessingLayer):
         transform = self._transform(transformation, *size)
         return self._boxes_changed(bounding_boxes, lambda boxes: warped(boxes, transform), size)
 
+    def get_transformed_x_y(self, x: Any, y: Any, transform: Any) -> tuple[Any, Any]:
+        """Return where the eight numbers of `transform` (…, 8) send the points (x, y)."""
+        a0, a1, a2, b0, b1, b2, c0, c1 = ops.split(transform, 8, axis=-1)
+        k = c0 * x + c1 * y + 1
+        return (a0 * x + a1 * y + a2) / k, (b0 * x + b1 * y + b2) / k
+
+    def get_shifted_bbox(
+        self, bounding_boxes: dict[str, Any], w_shift_factor: Any, h_shift_factor: Any
+    ) -> dict[str, Any]:
+        """Return the boxes (…, 4), x before y, moved to the left and up."""
+        boxes = ops.convert_to_tensor(bounding_boxes["boxes"])
+        shift = [ops.cast(w_shift_factor, boxes.dtype), ops.cast(h_shift_factor, boxes.dtype)] * 2
+        return {**bounding_boxes, "boxes": boxes - _beside(shift, boxes)}
+
+    def get_clipped_bbox(
+        self, bounding_boxes: dict[str, Any], h_end: Any, h_start: Any, w_end: Any, w_start: Any
+    ) -> dict[str, Any]:
+        """Return the boxes (…, 4), x before y, cut to a window and measured from its corner."""
+        boxes = ops.convert_to_tensor(bounding_boxes["boxes"])
+        start, end = _beside([w_start, h_start] * 2, boxes), _beside([w_end, h_end] * 2, boxes)
+        return {**bounding_boxes, "boxes": ops.clip(boxes, start, end) - start}
+
+
+def _beside(edges: list[Any], boxes: Any) -> Any:
+    """Return one number, or one for each image, per edge: as an array that meets the boxes (…, 4)."""
+    joined = ops.concatenate([ops.broadcast_to(edge, (*boxes.shape[: boxes.ndim - 2], 1)) for edge in edges], axis=-1)
+    return ops.cast(ops.expand_dims(joined, -2), boxes.dtype)
+
 
 def _eight(*numbers: Any) -> Any:
     """Return numbers, one at least of them (B,), as (B, n) with zeros up to eight."""

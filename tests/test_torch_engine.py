@@ -14,6 +14,7 @@ from kerata.core import scopes  # noqa: E402
 from kerata.core.op import OPS  # noqa: E402
 from kerata.engine.torch import compiling  # noqa: E402
 from kerata.engine.torch import fast_ways as WAYS  # noqa: E402
+from kerata.optimizers import joining  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -41,6 +42,7 @@ SOME = RNG.random((2, 4, 3, 5)) > 0.5
 SOME[0, 0, 1] = False  # a row with nothing to attend to
 LABELS = np.array([[0, 4, 2], [-1, 5, 3]], "int32")  # two of them out of range
 ROWS = [
+    ("divide_no_nan", (normal(3, 2), np.array([2, 0], "float32")), {}),
     ("relu", (normal(3, 4),), {}),
     ("relu", (np.array([-1, 0, 2], "int32"),), {}),
     ("sigmoid", (normal(3, 4) * 20,), {}),
@@ -88,7 +90,8 @@ def test_a_fast_way_has_the_signature_of_its_op():
     for name, way in WAYS.items():
         if name in OPS:
             assert list(inspect.signature(way).parameters) == list(inspect.signature(OPS[name].body).parameters)
-    assert [name for name in WAYS if name not in OPS] == [f"{optimizers.Adam.rule.__module__}.Adam.rule"]
+    others = [f"{optimizers.Adam.rule.__module__}.Adam.rule", f"{joining.__name__}.jointly"]
+    assert [name for name in WAYS if name not in OPS] == others
     assert {name for name, _, _ in ROWS} == set(WAYS) & set(OPS)
 
 
@@ -125,6 +128,78 @@ def test_adam_by_its_kernel_is_adam_by_its_rule(options, monkeypatch):
     monkeypatch.delitem(WAYS, "kerata.optimizers.adam.Adam.rule")
     for got, expected in zip(by_kernel, course(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+OPTIMIZERS = [name for name in optimizers.__all__ if isinstance(value := getattr(optimizers, name), type)
+              and issubclass(value, optimizers.Optimizer)
+              and name not in ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")]  # fmt: skip
+SETTINGS = [
+    {"clipnorm": 0.5, "weight_decay": 0.1, "use_ema": True, "ema_overwrite_frequency": 3},
+    {"global_clipnorm": 0.5, "use_ema": True},
+    {"clipvalue": 0.3, "weight_decay": 0.1},
+]
+STARTS = [RNG.normal(size=shape).astype("float32") for shape in ((4, 3), (3,), (), (0, 2), (2, 3, 2), (300, 300))]
+SLOPES = [[np.asarray(RNG.normal(size=w.shape), "float32") for w in STARTS] for _ in range(5)]
+
+
+def course(make, dtype="float32"):
+    """Return every number after five steps of one optimizer on Variables of several shapes."""
+    weights = [kerata.Variable(w.astype("float32"), dtype=dtype, name=f"w{i}") for i, w in enumerate(STARTS)]
+    optimizer = make()
+    optimizer.exclude_from_weight_decay(var_names=["w1"])
+    for slopes in SLOPES:
+        optimizer.apply([ops.convert_to_tensor(g, dtype) for g in slopes], weights)
+    return [v.numpy().astype("float32") for v in (*weights, *optimizer.variables)]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: next(iter(s)))
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_takes_the_steps_that_it_takes_on_jax(name, settings):
+    if name == "AdamW":
+        settings = {"weight_decay": 0.1, **settings}
+    made = getattr(optimizers, name)
+    if name == "SGD":
+        settings = {"momentum": 0.9, "nesterov": True, **settings}
+    if name == "RMSprop":
+        settings = {"momentum": 0.9, "centered": True, **settings}
+    got = course(lambda: made(0.05, **settings))
+    with engines.using("jax"):
+        expected = course(lambda: made(0.05, **settings))
+    assert not np.array_equal(got[0], STARTS[0])
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["SGD", "Lion", "Adam"])
+def test_small_variables_go_through_a_rule_as_one(name, dtype, monkeypatch):
+    made, calls = getattr(optimizers, name), []
+    if (name, dtype) == ("Adam", "float32"):
+        monkeypatch.delitem(WAYS, "kerata.optimizers.adam.Adam.rule")
+    monkeypatch.setattr(made, "rule", joining.elementwise(lambda *args, rule=made.rule: calls.append(1) or rule(*args)))
+    jointly = course(lambda: made(0.05, weight_decay=0.1, use_ema=True), dtype)
+    assert len(calls) == 2 * len(SLOPES)  # the small ones, and the large one
+    monkeypatch.delitem(WAYS, f"{joining.__name__}.jointly")
+    for got, expected in zip(jointly, course(lambda: made(0.05, weight_decay=0.1, use_ema=True), dtype), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_rule_of_ones_own_sees_each_variable_by_itself():
+    class Longest(optimizers.SGD):
+        def rule(self, w, g, lr, t, *slots):
+            return (w - lr * g / ops.max(ops.abs(g)),)
+
+    w, b = kerata.Variable([1.0, 1.0]), kerata.Variable([1.0])
+    Longest(0.5).apply([torch.tensor([8.0, 4.0]), torch.tensor([1.0])], [w, b])
+    np.testing.assert_array_equal(w, [0.5, 0.75])
+    np.testing.assert_array_equal(b, [0.5])
+
+
+def test_pytorch_reads_a_variable_as_its_tensor():
+    w, x = kerata.Variable([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    for y, expected in ((x + w, [4, 6]), (w + x, [4, 6]), (torch.stack([x, w])[1], [1, 2]), (torch.mul(w, x), [3, 8])):
+        assert type(y) is torch.Tensor
+        np.testing.assert_array_equal(y, expected)
 
 
 def test_images_are_channels_last_in_memory_all_the_way():

@@ -22,6 +22,7 @@ ALLOWED = {*FLOATS, *FLOAT8, *SIGNED, *UNSIGNED, *COMPLEX, "bool", "string"}
 
 _BITS = {name: int("".join(c for c in name if c.isdigit()) or 0) for name in ALLOWED - set(FLOAT8)}
 _BITS.update(dict.fromkeys(FLOAT8, 8))
+_NAMES: dict[Any, str] = {}
 _PYTHON = {bool: "bool", int: "int32", float: None, complex: "complex64", str: "string"}
 
 
@@ -35,12 +36,15 @@ def standardize(dtype: Any) -> str:
         return _PYTHON[dtype] or config.settings.floatx
     if isinstance(dtype, str) and dtype in ("float", "int"):  # a str: NumPy's float64 equals "float"
         return config.settings.floatx if dtype == "float" else "int32"
+    if (known := _NAMES.get(dtype)) is not None:
+        return known
     name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
     name = {"bool_": "bool", "str": "string"}.get(name, name).removeprefix("torch.")
     if name.startswith("str"):
         name = "string"
     if name not in ALLOWED:
         raise errors.UnknownName("dtype", name, ALLOWED)
+    _NAMES[dtype] = name  # libraries have few dtypes, and they are asked for their names at every step
     return name
 
 

@@ -43,7 +43,7 @@ def convert(x: Any) -> Any:
     """Return `x` as an array of the engine in use."""
     if isinstance(x, Variable):
         return x.value
-    if engine.arrays.is_array(x):
+    if engine.active().arrays.is_array(x):
         return x
     if type(x) in _SCALARS:
         return engine.arrays.as_array(x, dtypes.dtype_of(x))

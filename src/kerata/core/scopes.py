@@ -104,29 +104,39 @@ class StateScope:
 # Calls ----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def call_context(training: bool | None) -> Iterator[bool]:
-    """Enter a layer's call; yields whether it is the outermost."""
-    outermost = around.call_depth == 0
-    previous = around.training
-    around.call_depth += 1
-    if training is not None:
-        around.training = training
-    try:
-        yield outermost
-    finally:
+class call_context:  # noqa: N801  (classes, for every layer's call enters them: generators take longer)
+    """Enter a layer's call; gives whether it is the outermost."""
+
+    __slots__ = ("_previous", "_training")
+
+    def __init__(self, training: bool | None) -> None:
+        self._training = training
+
+    def __enter__(self) -> bool:
+        self._previous = around.training
+        if self._training is not None:
+            around.training = self._training
+        around.call_depth += 1
+        return around.call_depth == 1
+
+    def __exit__(self, *_: object) -> None:
         around.call_depth -= 1
-        around.training = previous
+        around.training = self._previous
 
 
-@contextlib.contextmanager
-def autocast(dtype: str | None) -> Iterator[None]:
+class autocast:  # noqa: N801
     """Read float Variables as `dtype` inside the block."""
-    previous, around.autocast = around.autocast, dtype
-    try:
-        yield
-    finally:
-        around.autocast = previous
+
+    __slots__ = ("_dtype", "_previous")
+
+    def __init__(self, dtype: str | None) -> None:
+        self._dtype = dtype
+
+    def __enter__(self) -> None:
+        self._previous, around.autocast = around.autocast, self._dtype
+
+    def __exit__(self, *_: object) -> None:
+        around.autocast = self._previous
 
 
 nothing = contextlib.nullcontext

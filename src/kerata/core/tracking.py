@@ -5,7 +5,8 @@ Nothing is registered when attributes are set: a plain list or dict of layers, c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from kerata.core.variable import Variable
@@ -27,26 +28,29 @@ class Stateful:
         return unique(v for m in members(self) for v in ([m] if isinstance(m, Variable) else m.variables))
 
 
-def members(item: Stateful) -> Iterator[Any]:
-    """Yield the Variables and stateful objects that `item` holds directly, in the order of its attributes."""
-    skip = item._not_members
+def members(item: Stateful) -> list[Any]:
+    """Return the Variables and stateful objects that `item` holds directly, in the order of its attributes."""
+    skip, found = item._not_members, []
     for name, value in vars(item).items():
-        if type(value) not in _PLAIN and name not in skip:  # most attributes are plain, and this is asked often
-            yield from _within(value)
+        if _may_hold(type(value)) and name not in skip:
+            _gather(value, found)
+    return found
 
 
-_PLAIN = frozenset({bool, int, float, str, type(None)})
+@functools.lru_cache(maxsize=4096)
+def _may_hold(kind: type) -> bool:
+    """Return whether a value of this type is asked for, or a container; most are neither, and this is asked often."""
+    return issubclass(kind, (Variable, Stateful, list, tuple, dict))
 
 
-def _within(value: Any) -> Iterator[Any]:
+def _gather(value: Any, found: list[Any]) -> None:
+    """Add to `found` what `value` is, or holds as a container."""
     if isinstance(value, (Variable, Stateful)):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _within(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _within(item)
+        found.append(value)
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            if _may_hold(type(item)):
+                _gather(item, found)
 
 
 def unique(items: Iterable[T]) -> list[T]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kerata import config, engine, errors
+from kerata import config, engine, errors, tree
 from kerata.core import dtypes, scopes
 from kerata.core.scopes import around
 
@@ -255,6 +255,11 @@ class Variable:
 
     def __jax_array__(self) -> Any:
         return self.value
+
+    @classmethod
+    def __torch_function__(cls, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = tree.map_structure(_plain, (tuple(args), kwargs or {}))
+        return func(*args, **kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self.value.__dlpack__(**kwargs)

@@ -57,6 +57,9 @@ class Dataset:
         (3, (4,))
     """
 
+    class_names: list[str] | None  # of a data set of files, in the order of their labels
+    file_paths: list[str]
+
     def __init__(self, elements: Iterable[Any] | Callable[[], Iterable[Any]], length: float | None = None) -> None:
         self._make: Callable[[], Iterable[Any]] = elements if callable(elements) else lambda: elements  # type: ignore
         if length is None and not callable(elements):

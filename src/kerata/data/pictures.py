@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from typing import Any
@@ -52,8 +53,9 @@ def read(path: str | os.PathLike[str], color_mode: str = "rgb") -> np.ndarray:
     return array.reshape(*array.shape[:2], -1)
 
 
-def middle(height: int, width: int, size: Any) -> tuple[slice, slice]:
-    """Return the rows and columns of the largest part in the middle that has the proportions of `size`."""
+def middle(shape: Any, size: Any) -> tuple[slice, slice]:
+    """Return the rows and columns of the largest part in the middle of (H, W) that has the proportions of `size`."""
+    height, width = shape
     rows = max(min(height, int(width * size[0] / size[1])), 1)
     columns = max(min(width, int(height * size[1] / size[0])), 1)
     top, left = int((height - rows) / 2), int((width - columns) / 2)
@@ -69,7 +71,7 @@ def resized(image: np.ndarray, size: Any, interpolation: str, crop: bool = False
     """
     height, width = size
     if crop:
-        image = image[middle(*image.shape[:2], size)]
+        image = image[middle(image.shape[:2], size)]
     if pad:
         ratio = max(image.shape[0] / height, image.shape[1] / width)
         rows, columns = math.floor(image.shape[0] / ratio), math.floor(image.shape[1] / ratio)
@@ -85,9 +87,18 @@ def resized(image: np.ndarray, size: Any, interpolation: str, crop: bool = False
         if interpolation == "nearest":
             x = np.take(x, np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1), axis)
             continue
-        weights = _WEIGHTS[interpolation](old, new).astype(np.float32)
-        x = np.moveaxis(np.tensordot(x, weights, ((axis,), (0,))), -1, axis)
+        x = np.moveaxis(x, axis, 0)
+        mixed = _weights(interpolation, old, new) @ x.reshape(old, -1)
+        x = np.moveaxis(mixed.reshape(new, *x.shape[1:]), 0, axis)
     return np.ascontiguousarray(x)
+
+
+@functools.lru_cache(maxsize=512)
+def _weights(interpolation: str, old: int, new: int) -> Any:
+    """Return the weights (new, old) as a sparse matrix: a new cell mixes only a few old ones."""
+    from scipy import sparse
+
+    return sparse.csr_array(_WEIGHTS[interpolation](old, new).T.astype(np.float32))
 
 
 # Weights (old, new) of the old cells in each new one -----------------------------------------------------------

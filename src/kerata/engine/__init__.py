@@ -7,6 +7,7 @@ first of them is touched. Nothing above this floor imports an engine's library.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import threading
 from collections.abc import Iterator
@@ -75,23 +76,23 @@ def using(name: str) -> Iterator[protocol.Engine]:
 class _Door:
     """Forwards each name to one module of the engine in use."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_path", "_rooms")
 
     def __init__(self, *path: str) -> None:
         self._path = path
+        self._rooms: dict[Any, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
-        target: Any = active()
-        for part in self._path:
-            target = getattr(target, part)
+        engine = active()
+        room = self._rooms.get(engine)
+        if room is None:
+            room = self._rooms[engine] = functools.reduce(getattr, self._path, engine)
         try:
-            return getattr(target, name)
+            return getattr(room, name)
         except AttributeError:
             if name.startswith("__"):
                 raise  # what Python's own tools ask of any object
-            raise errors.Unsupported(
-                f"the {active().name} engine has no `{name}`.", where=".".join(self._path)
-            ) from None
+            raise errors.Unsupported(f"the {engine.name} engine has no `{name}`.", where=".".join(self._path)) from None
 
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ class _CallSignature:
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.parameters = list(inspect.signature(call).parameters.values())
-        names = [p.name for p in self.parameters]
+        names = self._order = [p.name for p in self.parameters]
         self.names = set(names)
         self.first = names[0] if names else None
         self.takes_training = "training" in self.names
@@ -43,8 +43,7 @@ class _CallSignature:
             self.mask_for[self.first] = "mask"
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-        named = dict(zip((p.name for p in self.parameters), args))
-        return {**named, **kwargs}
+        return {**dict(zip(self._order, args)), **kwargs}
 
 
 @functools.cache
@@ -293,7 +292,7 @@ class Layer(Configurable, Operation, Stateful):
             mixed = cast is not None and (around.autocast is not None or cast != self.variable_dtype)
             previous_mask = masks.get("mask", kwargs.get("mask"))
             if previous_mask is None and self.supports_masking:
-                previous_mask = tree.map_structure(scopes.get_mask, first)
+                previous_mask = _masks_of(first)
             with scopes.autocast(cast if mixed else None), scopes.name_scope(self.name):
                 call = self.call if self.quantization_mode is None else self.quantized_call
                 if self._remat is not None:
@@ -304,6 +303,8 @@ class Layer(Configurable, Operation, Stateful):
         return outputs
 
     def _convert_inputs(self, x: Any) -> Any:
+        if engine.active().arrays.is_array(x):
+            return self._convert_leaf(x)
         if x is None or isinstance(x, (bool, int, float, str, KerasTensor)):
             return x
         if isinstance(x, (list, tuple, dict)):
@@ -313,6 +314,8 @@ class Layer(Configurable, Operation, Stateful):
         return self._convert_leaf(x)
 
     def _convert_leaf(self, x: Any) -> Any:
+        if engine.active().arrays.is_array(x) and (not self.autocast or dtypes.standardize(x.dtype) == self.input_dtype):
+            return x
         if isinstance(x, KerasTensor) or not (isinstance(x, Variable) or hasattr(x, "__array__")):
             return x
         mask = scopes.get_mask(x)
@@ -329,14 +332,16 @@ class Layer(Configurable, Operation, Stateful):
         masks = {}
         for name, parameter in signature.mask_for.items():
             if named.get(parameter) is None and name in named:
-                found = tree.map_structure(scopes.get_mask, named[name])
+                found = _masks_of(named[name])
                 if any(m is not None for m in tree.flatten(found)):
                     masks[parameter] = found
         return masks
 
     def _set_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
+        if not self.supports_masking or (previous is None and type(self).compute_mask is Layer.compute_mask):
+            return
         flat = tree.flatten(outputs)
-        if not self.supports_masking or all(scopes.get_mask(x) is not None for x in flat):
+        if all(scopes.get_mask(x) is not None for x in flat):
             return
         computed = self.compute_mask(inputs, previous)
         if computed is None:
@@ -467,8 +472,7 @@ class Layer(Configurable, Operation, Stateful):
     # State ------------------------------------------------------------------------------------------------------
 
     def _own_weights(self) -> list[Variable]:
-        own = unique(m for m in members(self) if isinstance(m, Variable))
-        return sorted(own, key=lambda v: not v.made_trainable)  # stable: trainable ones first
+        return _weights_among(members(self))
 
     def _sublayers(self) -> list[Layer]:
         return unique(m for m in members(self) if isinstance(m, Layer))
@@ -485,9 +489,10 @@ class Layer(Configurable, Operation, Stateful):
     @property
     def variables(self) -> list[Variable]:
         """The weights and the states of seed generators."""
-        seeds = [m.state for m in members(self) if isinstance(m, SeedGenerator)]
+        held = members(self)
+        seeds = [m.state for m in held if isinstance(m, SeedGenerator)]
         inner = [v for layer in self._sublayers() for v in layer.variables]
-        return unique([*self._own_weights(), *seeds, *inner])
+        return unique([*_weights_among(held), *seeds, *inner])
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -639,9 +644,10 @@ class Layer(Configurable, Operation, Stateful):
     @property
     def losses(self) -> list[Any]:
         """The terms added in the last call, and those of weight regularizers."""
-        added = [loss for layer in self._flatten_layers() for loss in layer._call_losses]
-        regularized = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
-        return [*added, *regularized]
+        layers = self._flatten_layers()
+        added = [loss for layer in layers for loss in layer._call_losses]
+        weights = unique(v for layer in layers for v in layer._own_weights())
+        return [*added, *(v.regularizer(v) for v in weights if v.regularizer is not None and v.trainable)]
 
     # Dtypes -----------------------------------------------------------------------------------------------------
 
@@ -816,6 +822,17 @@ def _replace(signature: _CallSignature, args: tuple, kwargs: dict, name: str, va
     if position < len(args):
         return (*args[:position], value, *args[position + 1 :]), kwargs
     return args, {**kwargs, name: value}
+
+
+def _weights_among(held: list[Any]) -> list[Variable]:
+    """Return the Variables, trainable ones first."""
+    own = unique(m for m in held if isinstance(m, Variable))
+    return sorted(own, key=lambda v: not v.made_trainable)  # stable
+
+
+def _masks_of(x: Any) -> Any:
+    """Return the masks of a nest of tensors."""
+    return scopes.get_mask(x) if engine.active().arrays.is_array(x) else tree.map_structure(scopes.get_mask, x)
 
 
 def _describe(named: dict[str, Any]) -> str:

@@ -122,6 +122,8 @@ class FunctionLoss(LossFunctionWrapper):
 
 def _as_tensors(x: Any, dtype: str) -> Any:
     """Return the tensors of a nest in `dtype`; a list of numbers is one tensor."""
+    if hasattr(x, "shape"):
+        return ops.convert_to_tensor(x, dtype=dtype)
     if all(isinstance(leaf, (bool, int, float)) for leaf in tree.flatten(x)):
         return ops.convert_to_tensor(x, dtype=dtype)
     return tree.map_structure(lambda leaf: ops.convert_to_tensor(leaf, dtype=dtype), x)

@@ -9,6 +9,7 @@ from kerata import errors
 from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.optimizers.base import Optimizer
+from kerata.optimizers.joining import elementwise
 from kerata.optimizers.options import Options, OptionsButDecay, Rate
 
 __all__ = ["Adam", "AdamW", "Adamax", "Lamb", "Nadam", "ScheduleFreeAdamW"]
@@ -44,6 +45,7 @@ class Adam(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}, *([{"velocity_hat": 0.0}] if self.amsgrad else [])]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, m: Any, v: Any, *largest: Any) -> tuple[Any, ...]:
         m = m + (g - m) * (1 - self.beta_1)
         v = v + (xp.square(g) - v) * (1 - self.beta_2)
@@ -104,6 +106,7 @@ class Adamax(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"momentum": 0.0, "norm": 0.0}]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, m: Any, u: Any) -> tuple[Any, ...]:
         m = m + (g - m) * (1 - self.beta_1)
         u = xp.maximum(self.beta_2 * u, xp.abs(g))
@@ -147,6 +150,7 @@ class Nadam(Optimizer):
     def _share(self, t: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**t)
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, m: Any, v: Any) -> tuple[Any, ...]:
         beta_1, beta_2 = (xp.asarray(beta, t.dtype) for beta in (self.beta_1, self.beta_2))
         now, ahead = self._share(t), self._share(t + 1)
@@ -223,6 +227,7 @@ class ScheduleFreeAdamW(Optimizer):
             z = self.add_variable_from_reference(w, "momentum", initializer=w)
             self._slots[w] = [z, self.add_variable_from_reference(w, "velocity")]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, z: Any, v: Any) -> tuple[Any, ...]:
         if self.warmup_steps > 0:
             lr = lr * xp.minimum(t / self.warmup_steps, 1.0)

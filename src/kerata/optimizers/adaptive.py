@@ -9,6 +9,7 @@ from kerata import errors
 from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.optimizers.base import Optimizer
+from kerata.optimizers.joining import elementwise
 from kerata.optimizers.options import Options, Rate
 
 __all__ = ["Adadelta", "Adafactor", "Adagrad", "Ftrl", "RMSprop"]
@@ -45,6 +46,7 @@ class RMSprop(Optimizer):
         names = ["velocity", *["momentum"] * (self.momentum > 0), *["average_gradient"] * self.centered]
         return [{name: 0.0} for name in names]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, v: Any, *slots: Any) -> tuple[Any, ...]:
         v = self.rho * v + (1 - self.rho) * xp.square(g)
         mean = [self.rho * a + (1 - self.rho) * g for a in slots[-1:] if self.centered]
@@ -79,6 +81,7 @@ class Adagrad(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"accumulator": self.initial_accumulator_value}]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, a: Any) -> tuple[Any, ...]:
         a = a + xp.square(g)
         return w - lr * g / xp.sqrt(a + self.epsilon), a
@@ -103,6 +106,7 @@ class Adadelta(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, gradients: Any, steps: Any) -> tuple[Any, ...]:
         gradients = self.rho * gradients + (1 - self.rho) * xp.square(g)
         step = -(xp.sqrt(steps + self.epsilon) * g / xp.sqrt(gradients + self.epsilon))
@@ -156,6 +160,7 @@ class Ftrl(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, n: Any, z: Any) -> tuple[Any, ...]:
         power, l1 = -self.learning_rate_power, self.l1_regularization_strength
         l2 = self.l2_regularization_strength + self.beta / (2.0 * lr)

@@ -20,6 +20,7 @@ from kerata.core.tracking import Stateful
 from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.optimizers.clipping import clipped
+from kerata.optimizers.joining import is_elementwise, jointly
 from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
 from kerata.optimizers.schedules import LearningRateSchedule
 
@@ -131,12 +132,17 @@ class Optimizer(Stateful, Configurable):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Assign to `variable` and its slots what the rule makes of them."""
-        slots = self._slots[variable]
-        # A step of 1/1000 is lost in 16 bits: the equations are in float32 at least, whatever weights are kept in.
-        dtype = dtypes.result_type(variable.dtype, "float32")
-        w, g, lr, t, *old = (_as(dtype, x) for x in (variable, gradient, learning_rate, self.iterations + 1, *slots))
-        for target, value in zip((variable, *slots), self.rule(w, g, lr, t, *old)):
+        targets = variable, *self._slots[variable]
+        w, *slots = (v.raw_value() for v in targets)
+        for target, value in zip(targets, self._ruled(learning_rate, self.iterations + 1, w, gradient, *slots)):
             target.assign(value)
+
+    def _ruled(self, lr: Any, t: Any, w: Any, g: Any, *slots: Any) -> tuple[Any, ...]:
+        """Return what the rule makes of arrays of any dtype."""
+        # A step of 1/1000 is lost in 16 bits: the equations are in float32 at least, whatever weights are kept in.
+        dtype = dtypes.result_type(w.dtype, "float32")
+        w, g, lr, t, *slots = (_as(dtype, x) for x in (w, g, lr, t, *slots))
+        return self.rule(w, g, lr, t, *slots)
 
     def begin_update(self) -> None:
         """Called once at each update, before the rule is applied to each Variable; does nothing unless overridden."""
@@ -355,31 +361,35 @@ class Optimizer(Stateful, Configurable):
         rate = self.learning_rate
         gradients = clipped([g for g, _ in pairs], self.clipnorm, self.clipvalue, self.global_clipnorm)
         self.begin_update()
-        for _, v in pairs:
-            decay = self.decay_of(v)
-            if decay is not None:
-                w = v.raw_value()
-                v.assign(w - w * _as(w.dtype, decay) * _as(w.dtype, rate))
         variables = [v for _, v in pairs]
+        self._decay(variables, rate)
         if not self._update_at_once(gradients, variables, rate):
             for g, v in zip(gradients, variables):
                 self.update_step(g, v, rate)
 
     def _update_at_once(self, gradients: Sequence[Any], variables: list[Variable], rate: Any) -> bool:
-        """Apply the rule to all Variables in one call of the engine, if that has a way for it; return whether."""
+        """Apply the rule to all Variables together, if the engine or the rule allows it; return whether."""
         rule = type(self).rule
         way = engine.active().fast_ways.get(f"{rule.__module__}.{rule.__qualname__}")
-        if way is None or type(self).update_step is not Optimizer.update_step:
+        if type(self).update_step is not Optimizer.update_step or (way is None and not is_elementwise(rule)):
             return False
         targets = [(v, *self._slots[v]) for v in variables]
-        weights, *slots = ([v.raw_value() for v in column] for column in zip(*targets))
+        olds = [tuple(v.raw_value() for v in row) for row in targets]
+        gradients = [engine.arrays.as_array(g) for g in gradients]
         lr, t = (_as("float32", x) for x in (rate, self.iterations + 1))
-        new = way(self, weights, [engine.arrays.as_array(g) for g in gradients], lr, t, *slots)
-        if new is NotImplemented:
+        new: Any = NotImplemented
+        if way is not None:
+            weights, *slots = map(list, zip(*olds))
+            new = way(self, weights, gradients, lr, t, *slots)
+        if new is not NotImplemented:
+            new = list(zip(*new))
+        elif is_elementwise(rule):
+            step = self.iterations + 1
+            rows = [(w, g, *slots) for (w, *slots), g in zip(olds, gradients)]
+            new = jointly(lambda *row: self._ruled(rate, step, *row), rows)
+        else:
             return False
-        for column, values in zip(zip(*targets), new):
-            for target, value in zip(column, values):
-                target.assign(value)
+        _assign(targets, new)
         return True
 
     # Weight decay and averages ----------------------------------------------------------------------------------
@@ -406,15 +416,27 @@ class Optimizer(Stateful, Configurable):
         names = self._names_kept_from_decay
         return variable in self._kept_from_decay or (names is not None and names.search(variable.name) is not None)
 
+    def _decay(self, variables: list[Variable], rate: Any) -> None:
+        alike: dict[float, list[Variable]] = {}
+        for variable in variables:
+            if (decay := self.decay_of(variable)) is not None:
+                alike.setdefault(decay, []).append(variable)
+        for decay, own in alike.items():
+            def decayed(w: Any, decay: float = decay) -> tuple[Any, ...]:
+                return (w - w * _as(w.dtype, decay) * _as(w.dtype, rate),)
+
+            _assign([(v,) for v in own], jointly(decayed, [(v.raw_value(),) for v in own]))
+
     def _update_averages(self) -> None:
-        step = self.iterations
-        for variable, average in self._averages.items():
-            w = variable.raw_value()
+        step, every = self.iterations, self.ema_overwrite_frequency
+
+        def averaged(average: Any, w: Any) -> tuple[Any, ...]:
             momentum = _as(w.dtype, step != 0) * self.ema_momentum  # 0 at first: the average starts as the weights
-            average.assign(momentum * average.raw_value() + (1 - momentum) * w)
-            if self.ema_overwrite_frequency:
-                due = (step + 1) % self.ema_overwrite_frequency == 0
-                variable.assign(xp.where(due, average.raw_value(), w))
+            average = momentum * average + (1 - momentum) * w
+            return (average, xp.where((step + 1) % every == 0, average, w)) if every else (average,)
+
+        pairs = [(average, variable) for variable, average in self._averages.items()]
+        _assign(pairs, jointly(averaged, [(a.raw_value(), v.raw_value()) for a, v in pairs]))
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set the weights to what they shall be after training: with `use_ema` their averages."""
@@ -515,3 +537,10 @@ def _constant(value: Any) -> Callable[..., Any]:
 
 def _as(dtype: Any, x: Any) -> Any:
     return engine.arrays.as_array(x.raw_value() if isinstance(x, Variable) else x, dtypes.standardize(dtype))
+
+
+def _assign(targets: Iterable[Sequence[Variable]], values: Iterable[Sequence[Any]]) -> None:
+    """Assign each row of values to its row of Variables; a Variable without a value stays."""
+    for variables, row in zip(targets, values):
+        for variable, value in zip(variables, row):
+            variable.assign(value)

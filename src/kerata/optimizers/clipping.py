@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerata.engine import xp
+from kerata.optimizers.joining import jointly
 
 __all__ = ["clipped"]
 
@@ -23,7 +24,7 @@ def clipped(gradients: list[Any], norm: float | None, value: float | None, globa
         length = xp.sqrt(xp.sum(xp.stack([xp.sum(xp.square(g)) for g in gradients])))
         scale = global_norm * xp.minimum(1.0 / length, 1.0 / global_norm)
         scale = scale + (length - length)  # an infinite length gives NaN, and not, silently, zeros
-        return [g * scale for g in gradients]
+        return [g for (g,) in jointly(lambda g: (g * scale,), [(g,) for g in gradients])]
     if value and value > 0:
-        return [xp.clip(g, -value, value) for g in gradients]
+        return [g for (g,) in jointly(lambda g: (xp.clip(g, -value, value),), [(g,) for g in gradients])]
     return gradients

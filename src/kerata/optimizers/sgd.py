@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from kerata import errors
 from kerata.engine import xp
 from kerata.optimizers.base import Optimizer
+from kerata.optimizers.joining import elementwise
 from kerata.optimizers.options import Options, Rate
 
 __all__ = ["SGD", "Lion"]
@@ -41,6 +42,7 @@ class SGD(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"momentum": 0.0}] if self.momentum else []
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         if not slots:
             return (w - g * lr,)
@@ -79,6 +81,7 @@ class Lion(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"momentum": 0.0}]
 
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, m: Any) -> tuple[Any, ...]:
         beta_1, beta_2 = (xp.asarray(beta, t.dtype) for beta in (self.beta_1, self.beta_2))
         w = w - lr * xp.sign(m * beta_1 + g * (1 - beta_1))

@@ -66,7 +66,8 @@ def plot_model(
         In a notebook the image, to be shown; else None.
 
     Example:
-        >>> kerata.utils.plot_model(model, "model.svg", show_shapes=True)  # doctest: +SKIP
+        >>> model = kerata.Sequential([kerata.Input((3,)), kerata.layers.Dense(2)])
+        >>> kerata.utils.plot_model(model, "model.svg", show_shapes=True)
     """
     shown = _Shown(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     _refuse(kwargs, rankdir, "plot_model")
@@ -170,7 +171,7 @@ def _add(drawing: Drawing, model: Any, shown: _Shown, expand: bool, groups: tupl
     for operation in operations:
         if expand and _is_graph(operation):
             _add(drawing, operation, shown, expand, (*groups, Group(str(id(operation)), operation.name)))
-        else:
+        elif all(box.key != str(id(operation)) for box in drawing.boxes):  # a shared layer has one box
             drawing.boxes.append(_box(operation, shown, groups))
     if _is_stack(model):
         pairs: list[Any] = [((a, 0), (b, 0)) for a, b in zip(operations, operations[1:])]
@@ -181,8 +182,8 @@ def _add(drawing: Drawing, model: Any, shown: _Shown, expand: bool, groups: tupl
             for i, t in enumerate(node.inputs)
             if t._history is not None
         ]
-    for source, target in pairs:
-        edge = (str(id(_last(*source, expand))), str(id(_first(*target, expand))))
+    for (source, output), (target, given) in pairs:
+        edge = (str(id(_last(source, output, expand))), str(id(_first(target, given, expand))))
         if edge not in drawing.edges:
             drawing.edges.append(edge)
 
@@ -191,7 +192,7 @@ def _last(operation: Any, index: int, expand: bool) -> Any:
     """Return the layer whose box output `index` of an operation comes out of."""
     while expand and _is_graph(operation):
         if _is_stack(operation):
-            operation, index = operation.layers[-1], index
+            operation = operation.layers[-1]
         else:
             history = operation._graph.outputs[index]._history
             operation, index = history.operation, history.tensor_index

@@ -30,8 +30,10 @@ def is_array(x: Any) -> bool:
 
 
 def cast(x: Array, dtype: str) -> Array:
-    x = as_tensor(x)
-    return (x.real if x.is_complex() and "complex" not in str(dtype) else x).to(numpy.as_dtype(dtype))
+    x, wanted = as_tensor(x), numpy.as_dtype(dtype)
+    if x.dtype is wanted:
+        return x
+    return (x.real if x.is_complex() and not wanted.is_complex else x).to(wanted)
 
 
 def set_at(x: Array, index: Any, values: Array) -> Array:

@@ -14,7 +14,7 @@ from torch._C import _functorch  # type: ignore[attr-defined]
 
 from kerata import config
 from kerata.engine.protocol import Array
-from kerata.engine.torch.tensors import is_traced, nested_gradients
+from kerata.engine.torch.tensors import as_tensor, is_traced, nested_gradients
 
 __all__ = ["fast_ways"]
 
@@ -47,6 +47,12 @@ def softmax(x: Array, axis: int | Sequence[int] | None = -1) -> Array:
 
 def log_softmax(x: Array, axis: int | Sequence[int] | None = -1) -> Array:
     return torch.log_softmax(x, axis) if isinstance(axis, int) else NotImplemented
+
+
+def divide_no_nan(x1: Array, x2: Array) -> Array:
+    if torch.is_grad_enabled() and (x1.requires_grad or x2.requires_grad):
+        return NotImplemented  # the slope of what is not chosen would be NaN
+    return torch.where(x2 == 0, 0.0, x1 / x2)
 
 
 # Normalizations and cross-entropies -------------------------------------------------------------------------------
@@ -138,10 +144,32 @@ def adam(
     return tuple(new)
 
 
+_SMALL = 1 << 16  # elements; of more, an operation takes far longer than its call, and copies would cost memory
+
+
+def jointly(function: Callable[..., tuple[Any, ...]], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    rows = [tuple(map(as_tensor, row)) for row in rows]
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(rows):
+        first = row[0]
+        alone = first.numel() > _SMALL or any(x.shape != first.shape or is_traced(x) for x in row)
+        groups.setdefault(i if alone else tuple((x.dtype, x.device) for x in row), []).append(i)
+    results: list[tuple[Any, ...]] = [()] * len(rows)
+    for places in groups.values():
+        if len(places) == 1:
+            results[places[0]] = function(*rows[places[0]])
+            continue
+        columns = list(zip(*(rows[i] for i in places)))
+        new = function(*(torch._C._nn.flatten_dense_tensors(column) for column in columns))
+        for i, *parts in zip(places, *(torch._C._nn.unflatten_dense_tensors(x, columns[0]) for x in new)):
+            results[i] = tuple(parts)
+    return results
+
+
 fast_ways: dict[str, Callable[..., Any]] = {
     way.__name__: way
     for way in (
-        relu, sigmoid, log_sigmoid, silu, gelu, softmax, log_softmax, layer_normalization,
+        divide_no_nan, relu, sigmoid, log_sigmoid, silu, gelu, softmax, log_softmax, layer_normalization,
         sparse_categorical_crossentropy, dot_product_attention,
     )
-} | {"kerata.optimizers.adam.Adam.rule": adam}  # fmt: skip
+} | {"kerata.optimizers.adam.Adam.rule": adam, "kerata.optimizers.joining.jointly": jointly}  # fmt: skip

@@ -37,13 +37,18 @@ _EXTENDED = {
     torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
 }
 
+_NAMES = {
+    dtype: str(dtype).removeprefix("torch.") for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)
+}
+_NAMED = {name: dtype for dtype, name in _NAMES.items()}
+
 # Dtypes -----------------------------------------------------------------------------------------------------------
 
 
 def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype given as a name, a Python type, or a dtype of PyTorch or NumPy."""
     if isinstance(dtype, torch.dtype):
-        return str(dtype).removeprefix("torch.")
+        return _NAMES[dtype]
     if dtype is float:
         return config.floatx()
     if isinstance(dtype, type) and dtype in _PYTHON:
@@ -55,6 +60,8 @@ def as_dtype(dtype: Any) -> torch.dtype:
     """Return PyTorch's dtype for whatever names one."""
     if isinstance(dtype, torch.dtype):
         return dtype
+    if type(dtype) is str and (known := _NAMED.get(dtype)) is not None:
+        return known
     found = getattr(torch, dtype_name(dtype), None)
     if not isinstance(found, torch.dtype):
         raise errors.Unsupported(f"the torch engine has no dtype {dtype_name(dtype)!r}.")
@@ -98,9 +105,7 @@ def on_device(chosen: torch.device) -> Iterator[None]:
 
 def is_traced(x: Any) -> bool:
     """Return whether `x` is a tensor whose values a transform will supply later."""
-    return isinstance(x, FakeTensor) or (
-        isinstance(x, torch.Tensor) and _functorch.is_functorch_wrapped_tensor(x)
-    )
+    return isinstance(x, torch.Tensor) and (_functorch.is_functorch_wrapped_tensor(x) or isinstance(x, FakeTensor))
 
 
 class NeedsValues(Exception):
@@ -156,7 +161,7 @@ def concrete() -> Iterator[None]:
 def as_tensor(x: Any, dtype: Any = None) -> torch.Tensor:
     """Return `x` as a tensor; what is no tensor yet is copied to the device in use."""
     if isinstance(x, torch.Tensor):
-        return x if dtype is None else x.to(as_dtype(dtype))
+        return x if dtype is None or x.dtype is (wanted := as_dtype(dtype)) else x.to(wanted)
     if isinstance(x, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in x):
         return as_tensor(torch.stack([as_tensor(part) for part in x]), dtype)
     array = np.array(x)  # a copy: nobody else can change it

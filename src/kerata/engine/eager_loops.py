@@ -18,15 +18,17 @@ class Loops:
         as_array: makes an array of a number.
         unknown: tells whether a value is not there yet, so that only the shapes of a result can be found. It may
             raise where a result without values would be wrong.
+        valueless: tells whether a value is missing because abstract evaluation asks for shapes alone.
         namespace: the engine's NumPy-like namespace.
         abstract: the engine's abstract evaluation.
     """
 
     def __init__(
-        self, as_array: Callable[[Any], Array], unknown: Callable[[Any], bool], namespace: Any,
-        abstract: Callable[..., Tree],
+        self, as_array: Callable[[Any], Array], unknown: Callable[[Any], bool], valueless: Callable[[Any], bool],
+        namespace: Any, abstract: Callable[..., Tree],
     ) -> None:  # fmt: skip
-        self._as_array, self._unknown, self._numpy, self._abstract = as_array, unknown, namespace, abstract
+        self._as_array, self._unknown, self._valueless = as_array, unknown, valueless
+        self._numpy, self._abstract = namespace, abstract
 
     def _arrays(self, x: Tree) -> Tree:
         """Return `x` with its Python numbers as arrays, as they are inside a loop."""
@@ -42,6 +44,12 @@ class Loops:
             return tree.map_structure(lambda x: None if x is None else x[i], xs)
 
         carry, outputs = self._arrays(init), []
+        if len(steps) > 1 and any(map(self._valueless, tree.flatten((carry, xs)))):  # each step has the first's shapes
+            carry, output = step(carry, inputs(0))
+            return carry, tree.map_structure(
+                lambda y: None if y is None else self._numpy.broadcast_to(y, (len(steps), *y.shape)),
+                self._arrays(output),
+            )
         for i in reversed(steps) if reverse else steps:
             carry, output = step(carry, inputs(i))
             outputs.append(self._arrays(output))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerata import config, errors
-from kerata.core.op import Array, FloatOperand, op
+from kerata.core import dtypes
+from kerata.core.op import Array, Operand, op
 from kerata.engine import arrays, nn, xp
 
 __all__ = [
@@ -61,8 +62,8 @@ def _check_fit(x: Any, window: Sequence[int], pads: Sequence[tuple[int, int]], d
 
 @op
 def conv(
-    inputs: FloatOperand,
-    kernel: FloatOperand,
+    inputs: Operand,
+    kernel: Operand,
     strides: Sizes = 1,
     padding: Any = "valid",
     data_format: str | None = None,
@@ -92,8 +93,8 @@ def conv(
 
 @op
 def depthwise_conv(
-    inputs: FloatOperand,
-    kernel: FloatOperand,
+    inputs: Operand,
+    kernel: Operand,
     strides: Sizes = 1,
     padding: Any = "valid",
     data_format: str | None = None,
@@ -107,9 +108,9 @@ def depthwise_conv(
 
 @op
 def separable_conv(
-    inputs: FloatOperand,
-    depthwise_kernel: FloatOperand,
-    pointwise_kernel: FloatOperand,
+    inputs: Operand,
+    depthwise_kernel: Operand,
+    pointwise_kernel: Operand,
     strides: Sizes = 1,
     padding: Any = "valid",
     data_format: str | None = None,
@@ -133,8 +134,8 @@ def _transposed_pads(k: int, s: int, d: int, padding: str, output_padding: int |
 
 @op
 def conv_transpose(
-    inputs: FloatOperand,
-    kernel: FloatOperand,
+    inputs: Operand,
+    kernel: Operand,
     strides: Sizes = 1,
     padding: str = "valid",
     output_padding: Sizes | None = None,
@@ -274,6 +275,8 @@ def fold(
     x: Array, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Array:
     """Return images (B, C, H, W) as the sum of their patches (B, C · kh · kw, patches): the transpose of `unfold`."""
+    if dtypes.dtype_of(x) == "bool":
+        return arrays.cast(fold(arrays.cast(x, "int32"), output_size, kernel_size, dilation, padding, stride), "bool")
     size, k, d, p, s = (_each(v, 2) for v in (output_size, kernel_size, dilation, padding, stride))
     rows, columns = _blocks(size, k, d, p, s)
     channels = x.shape[1] // (k[0] * k[1])

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerata import config
 from kerata.core import dtypes
-from kerata.core.op import Array, FloatArray, convert, op
+from kerata.core.op import Array, FloatOperand, convert, op
 from kerata.core.symbolic import KerasTensor
 from kerata.engine import arrays, xp
 
@@ -58,8 +58,8 @@ def empty(shape: Sequence[int], dtype: Any = None) -> Any:
 
 @op
 def full(shape: Sequence[int], fill_value: Array, dtype: Any = None) -> Array:
-    """Return an array of a shape, every value `fill_value`."""
-    return xp.full(shape, fill_value, None if dtype is None else dtypes.standardize(dtype))
+    """Return an array of a shape, every value `fill_value`; of the default float dtype unless told."""
+    return xp.full(shape, fill_value, dtypes.standardize(dtype))
 
 
 @op
@@ -95,15 +95,10 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     return xp.arange(start, stop, 1 if step is None else step, dtype=dtypes.standardize(dtype))
 
 
-def _common(dtype: Any, *bounds: Any) -> str:
-    """Return the dtype asked for, or the one in which the bounds meet."""
-    return dtypes.result_type(*(bound.dtype for bound in bounds)) if dtype is None else dtypes.standardize(dtype)
-
-
 @op
 def linspace(
-    start: FloatArray,
-    stop: FloatArray,
+    start: FloatOperand,
+    stop: FloatOperand,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
@@ -111,14 +106,14 @@ def linspace(
     axis: int = 0,
 ) -> Array:
     """Return `num` evenly spaced values from start to stop."""
-    dtype = _common(dtype, start, stop)
+    dtype = dtypes.standardize(start.dtype if dtype is None else dtype)
     return xp.linspace(start, stop, num, endpoint=endpoint, retstep=retstep, dtype=dtype, axis=axis)
 
 
 @op
 def logspace(
-    start: FloatArray,
-    stop: FloatArray,
+    start: FloatOperand,
+    stop: FloatOperand,
     num: int = 50,
     endpoint: bool = True,
     base: float = 10,
@@ -126,15 +121,17 @@ def logspace(
     axis: int = 0,
 ) -> Array:
     """Return `num` values from base**start to base**stop, evenly spaced in their logarithm."""
-    return xp.logspace(start, stop, num, endpoint=endpoint, base=base, dtype=_common(dtype, start, stop), axis=axis)
+    dtype = dtypes.standardize(start.dtype if dtype is None else dtype)
+    return xp.logspace(start, stop, num, endpoint=endpoint, base=base, dtype=dtype, axis=axis)
 
 
 @op
 def geomspace(
-    start: FloatArray, stop: FloatArray, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+    start: FloatOperand, stop: FloatOperand, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Array:
     """Return `num` values from start to stop, each a constant multiple of the one before."""
-    return xp.geomspace(start, stop, num, endpoint=endpoint, dtype=_common(dtype, start, stop), axis=axis)
+    dtype = dtypes.standardize(start.dtype if dtype is None else dtype)
+    return xp.geomspace(start, stop, num, endpoint=endpoint, dtype=dtype, axis=axis)
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:

@@ -27,7 +27,7 @@ def ctc_loss(
     The forward pass over labels with a blank (`mask_index`) between any two; paths are summed in log space (Graves
     and others 2006, https://www.cs.toronto.edu/~graves/icml_2006.pdf).
     """
-    log_p = _log_probabilities(output)
+    log_p = _log_probabilities(arrays.cast(output, dtypes.result_type(output.dtype, "float32")))
     batch, times, _ = log_p.shape
     states = 2 * target.shape[1] + 1
     blank = xp.full((batch, target.shape[1]), mask_index, target.dtype)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerata.core import dtypes
-from kerata.core.op import Array, Operand, convert, op
+from kerata.core.op import Array, Operand, convert, meet, op
 from kerata.engine import arrays, xp
 
 __all__ = [
@@ -46,7 +46,8 @@ def where(condition: Array, x1: Operand = None, x2: Operand = None) -> Array:
 @op
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
     """Return, for each place, the choice of the first condition that is true there."""
-    return xp.select([convert(c) for c in condlist], [convert(c) for c in choicelist], default)
+    *choices, default = meet([*choicelist, default], False)
+    return xp.select([convert(c) for c in condlist], [convert(c) for c in choices], default)
 
 
 @op
@@ -185,8 +186,10 @@ def in_top_k(targets: Array, predictions: Array, k: int) -> Array:
 
 @op
 def unravel_index(indices: Array, shape: Sequence[int]) -> tuple[Array, ...]:
-    """Return the coordinates in a shape of places counted row by row."""
-    return tuple(arrays.cast(i, "int32") for i in xp.unravel_index(indices, tuple(shape)))
+    """Return the coordinates in a shape of places counted row by row, in the places' own dtype."""
+    dtype = dtypes.dtype_of(indices)
+    places = indices if dtypes.is_int(dtype) else arrays.cast(indices, "int32")
+    return tuple(arrays.cast(i, "int32" if dtype == "bool" else dtype) for i in xp.unravel_index(places, tuple(shape)))
 
 
 @op

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerata import config, errors
 from kerata.core import dtypes
-from kerata.core.op import Array, FloatArray, FloatOperand, op
+from kerata.core.op import Array, FloatArray, FloatOperand, Operand, op
 from kerata.engine import arrays, transforms, xp
 from kerata.ops.convolution import *  # noqa: F403  (Keras has these under this path too)
 from kerata.ops.ctc import ctc_decode as ctc_decode
@@ -140,9 +140,10 @@ hard_swish = hard_silu
 
 
 @op
-def hard_tanh(x: FloatArray) -> Array:
+def hard_tanh(x: Array) -> Array:
     """Return x held between -1 and 1."""
-    return xp.clip(x, -1, 1)
+    dtype = dtypes.dtype_of(x)
+    return xp.clip(arrays.cast(x, "int32") if dtype == "bool" else x, 0 if dtype.startswith("uint") else -1, 1)
 
 
 @op
@@ -240,12 +241,12 @@ def _along(x: Any, vector: Any, axis: Any) -> Any:
 
 @op
 def batch_normalization(
-    x: Array,
-    mean: Array,
-    variance: Array,
+    x: FloatArray,
+    mean: FloatArray,
+    variance: FloatArray,
     axis: int,
-    offset: Array = None,
-    scale: Array = None,
+    offset: FloatArray = None,
+    scale: FloatArray = None,
     epsilon: float = 1e-3,
 ) -> Array:
     """Return (x - mean) / √(variance + ε) · scale + offset; the vectors lie along `axis`.
@@ -262,12 +263,12 @@ def batch_normalization(
 
 
 def _at_least_float32(x: Any) -> Any:
-    return arrays.cast(x, "float32") if dtypes.dtype_of(x) in ("float16", "bfloat16") else x
+    return arrays.cast(x, dtypes.result_type(x.dtype, "float32"))
 
 
 @op
 def layer_normalization(
-    x: FloatArray,
+    x: Array,
     gamma: Array = None,
     beta: Array = None,
     axis: int | Sequence[int] = -1,
@@ -292,7 +293,7 @@ def layer_normalization(
 
 @op
 def rms_normalization(
-    x: FloatArray, scale: Array = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
+    x: Array, scale: Array = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
 ) -> Array:
     """Return x / √(mean(x²) + ε) · scale, the mean taken along `axis` (https://arxiv.org/abs/1910.07467)."""
     axis = tuple(axis) if isinstance(axis, list) else axis
@@ -334,7 +335,7 @@ def _inside(probability: Any) -> Any:
 
 @op
 def categorical_crossentropy(
-    target: FloatOperand, output: FloatOperand, from_logits: bool = False, axis: int = -1
+    target: Array, output: FloatArray, from_logits: bool = False, axis: int = -1
 ) -> Array:
     """Return -Σ target · log(output) along the class axis, for targets that are distributions (one-hot vectors).
 
@@ -388,9 +389,9 @@ def binary_crossentropy(target: FloatOperand, output: FloatOperand, from_logits:
 
 @op
 def dot_product_attention(
-    query: FloatOperand,
-    key: FloatOperand,
-    value: FloatOperand,
+    query: Operand,
+    key: Operand,
+    value: Operand,
     bias: Array = None,
     mask: Array = None,
     scale: float | None = None,
@@ -407,6 +408,10 @@ def dot_product_attention(
         scale: 1 / √H by default.
         is_causal: whether a position sees only itself and those before.
     """
+    if not dtypes.is_float(dtype := dtypes.dtype_of(value)):
+        floats = (arrays.cast(x, config.floatx()) for x in (query, key, value))
+        y = dot_product_attention(*floats, bias, mask, scale, is_causal, flash_attention, attn_logits_soft_cap)
+        return arrays.cast(y, dtype)
     share = query.shape[2] // key.shape[2]
     if share > 1:
         key, value = xp.repeat(key, share, axis=2), xp.repeat(value, share, axis=2)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from kerata.core import dtypes
-from kerata.core.op import Array, FloatArray, op
+from kerata.core.op import Array, FloatArray, FloatOperand, op
 from kerata.engine import arrays, xp
 
 __all__ = [
@@ -118,9 +118,9 @@ def count_nonzero(x: Array, axis: Axis = None) -> Array:
 
 
 @op
-def average(x: FloatArray, axis: Axis = None, weights: Any = None) -> Array:
+def average(x: FloatOperand, axis: Axis = None, weights: FloatOperand = None) -> Array:
     """Return the mean weighted by `weights`."""
-    return xp.average(x, axis=_axis(axis), weights=None if weights is None else arrays.as_array(weights))
+    return xp.average(x, axis=_axis(axis), weights=weights)
 
 
 @op
@@ -143,16 +143,22 @@ def percentile(
     return arrays.cast(xp.percentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
 
 
+def _running(x: Any, dtype: Any) -> str:
+    """Return the dtype asked for, or that of x: what runs on stays as narrow as it is; bools are counted in int32."""
+    dtype = dtypes.standardize(x.dtype if dtype is None else dtype)
+    return "int32" if dtype == "bool" else dtype
+
+
 @op
 def cumsum(x: Array, axis: int | None = None, dtype: Any = None) -> Array:
     """Return the running sum."""
-    return xp.cumsum(_wide(x), axis=axis, dtype=dtype)
+    return xp.cumsum(x, axis=axis, dtype=_running(x, dtype))
 
 
 @op
 def cumprod(x: Array, axis: int | None = None, dtype: Any = None) -> Array:
     """Return the running product."""
-    return xp.cumprod(_wide(x), axis=axis, dtype=dtype)
+    return xp.cumprod(x, axis=axis, dtype=_running(x, dtype))
 
 
 @op
@@ -192,12 +198,12 @@ def bincount(x: Array, weights: Any = None, minlength: int = 0, sparse: bool = F
 
 
 @op
-def histogram(x: Array, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Array, Array]:
-    """Return how many values fall in each of `bins` equal bins, and the bins' edges."""
+def histogram(x: FloatArray, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Array, Array]:
+    """Return how many values fall in each of `bins` equal bins, and the bins' edges, both as floats."""
     if range is None and 0 in x.shape:
         range = (0.0, 1.0)
     counts, edges = xp.histogram(x, bins=bins, range=range)
-    return arrays.cast(counts, "int32"), edges
+    return arrays.cast(counts, dtypes.dtype_of(x)), edges
 
 
 @op

@@ -6,9 +6,9 @@ import jax
 
 from kerata import config
 from kerata.engine.jax import arrays, devices, nn, random, transforms
+from kerata.engine.jax.fast_ways import fast_ways as fast_ways
 
 name = "jax"
-fast_ways = {}
 
 
 def _remember_compiled_programs() -> None:

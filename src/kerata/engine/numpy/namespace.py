@@ -50,8 +50,9 @@ def _lifted(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, preferred_element_type: Any = None, **kwargs: Any) -> Any:
         kwargs = {name: value for name, value in kwargs.items() if name not in _HINTS}
-        result = apply(function, *args, **kwargs)
-        return result if preferred_element_type is None else result.astype(preferred_element_type)
+        if preferred_element_type is not None:
+            args = tuple(a.astype(preferred_element_type) if isinstance(a, np.ndarray) else a for a in args)
+        return apply(function, *args, **kwargs)
 
     return call
 

@@ -74,7 +74,7 @@ def _conv(
             own_kernel = kernel[w].reshape(channels, groups, filters // groups)
             each = np.einsum("...gc,cgf->...gf", own_cells, own_kernel)
             y = y + each.reshape(*each.shape[:-2], filters)
-    return y
+    return y if is_floating(x.dtype) else y.astype(x.dtype)
 
 
 def _window_cells(

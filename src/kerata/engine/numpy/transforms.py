@@ -67,7 +67,7 @@ def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable
     return mapped
 
 
-_loops = Loops(as_array, is_traced, numpy, abstract)
+_loops = Loops(as_array, is_traced, is_traced, numpy, abstract)
 scan, fori_loop, while_loop = _loops.scan, _loops.fori_loop, _loops.while_loop
 associative_scan = _loops.associative_scan
 

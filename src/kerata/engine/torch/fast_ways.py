@@ -65,7 +65,8 @@ def layer_normalization(
     axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
     shape = tuple(x.shape[axes[0] :])
     vectors = [v for v in (gamma, beta) if v is not None]
-    if axes != list(range(x.ndim - len(axes), x.ndim)) or any(v.dtype != x.dtype for v in vectors):
+    trailing = axes == list(range(x.ndim - len(axes), x.ndim))
+    if not trailing or not x.is_floating_point() or any(v.dtype != x.dtype for v in vectors):
         return NotImplemented
     gamma, beta = (None if v is None else v.reshape(shape) for v in (gamma, beta))
     return F.layer_norm(x, shape, gamma, beta, config.epsilon() if epsilon is None else epsilon)
@@ -99,7 +100,7 @@ def dot_product_attention(
 ) -> Array:  # fmt: skip
     forward_mode = any(_functorch.is_functorch_wrapped_tensor(x) for x in (query, key, value))
     # The kernel's gradient has no gradient.
-    if attn_logits_soft_cap is not None or forward_mode or nested_gradients():
+    if attn_logits_soft_cap is not None or forward_mode or nested_gradients() or not value.is_floating_point():
         return NotImplemented
     added = None if bias is None else bias.to(query.dtype)
     seen = None if mask is None else mask.bool()

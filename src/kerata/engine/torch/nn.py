@@ -21,6 +21,8 @@ _MEAN_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 def conv(
     x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
 ) -> Array:
+    if not (x.is_floating_point() or x.is_complex()):
+        return _of_whole(conv, x, kernel, strides, padding, dilation, groups)
     rank = x.ndim - 2
     x, inside = _first(x), [0] * rank
     if all(before == after >= 0 for before, after in padding):
@@ -32,12 +34,20 @@ def conv(
 
 
 def conv_transpose(x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Array:
+    if not (x.is_floating_point() or x.is_complex()):
+        return _of_whole(conv_transpose, x, kernel, strides, padding, dilation)
     rank = x.ndim - 2
     weight = kernel.movedim((-1, -2), (0, 1))
     y = _CONV_TRANSPOSE[rank](_first(x), weight, None, tuple(strides), dilation=tuple(dilation))
     # Every cell stamped a whole kernel: that is a padding of its reach less one.
     reach = [(cells - 1) * gap for cells, gap in zip(kernel.shape, dilation)]
     return _last(_padded(y, [(before - r, after - r) for (before, after), r in zip(padding, reach)], 0))
+
+
+def _of_whole(function: Callable[..., Array], x: Array, kernel: Array, *args: Any) -> Array:
+    """Return what `function` makes of whole numbers, by way of float64: not every device has a kernel for them."""
+    y = function(x.double(), kernel.double(), *args)
+    return y != 0 if x.dtype == torch.bool else y.long().to(x.dtype)
 
 
 def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:

@@ -22,7 +22,7 @@ from kerata import config, errors
 __all__ = [
     "NeedsValues", "as_dtype", "as_tensor", "concrete", "device", "dtype_name", "is_traced",
     "nested_gradients", "on_device", "only_shapes", "taking_gradients", "to_numpy", "tracing_a_program",
-    "without_values",
+    "valueless", "without_values",
 ]  # fmt: skip
 
 _NARROW = {
@@ -120,6 +120,11 @@ def tracing_a_program(tracing: bool = True) -> Iterator[None]:
         yield
     finally:
         _local.tracing = previous
+
+
+def valueless(x: Any) -> bool:
+    """Return whether `x` has no values because only shapes are being worked out."""
+    return isinstance(x, FakeTensor) and not _local.tracing
 
 
 def only_shapes(x: Any) -> bool:

@@ -31,6 +31,7 @@ from kerata.engine.torch.tensors import (
     only_shapes,
     taking_gradients,
     tracing_a_program,
+    valueless,
 )  # fmt: skip
 
 __all__ = [
@@ -218,7 +219,7 @@ def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable
     return mapped
 
 
-_loops = Loops(as_tensor, only_shapes, namespace, abstract)
+_loops = Loops(as_tensor, only_shapes, valueless, namespace, abstract)
 scan, fori_loop, while_loop = _loops.scan, _loops.fori_loop, _loops.while_loop
 associative_scan = _loops.associative_scan
 

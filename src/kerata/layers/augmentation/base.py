@@ -56,8 +56,12 @@ class BaseImagePreprocessingLayer(Layer):
     seed: int | None = None
     generator: random.SeedGenerator | None = None
 
-    def __init__(self, bounding_box_format: str | None = None, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, factor: None = None, bounding_box_format: str | None = None, data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        if factor is not None:  # a layer that has one keeps it itself
+            raise errors.InvalidArgument("this layer has no `factor`.", where=type(self).__name__, got=repr(factor))
         self.bounding_box_format: Any = bounding_box_format
         self.data_format = settings.standardize_data_format(data_format)
         last = self.data_format == "channels_last"

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerata import errors, ops, random
 from kerata.core import dtypes
-from kerata.layers.arguments import fraction
+from kerata.layers.arguments import fraction, with_defaults
 from kerata.layers.augmentation.base import BaseImagePreprocessingLayer, Factor, as_float, back_to, factor_range
 
 __all__ = [
@@ -35,7 +35,7 @@ class Recoloring(BaseImagePreprocessingLayer):
         """Return what is drawn for each image; None outside of training."""
         return self._drawn(self._batch_size(data), seed) if training else None
 
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training or transformation is None:
             return ops.cast(images, self.compute_dtype)
         drawn = {name: per_image(value) for name, value in transformation.items()}
@@ -147,6 +147,8 @@ class RandomColorDegeneration(Recoloring):
         [[[76.0, 76.0, 76.0]]]
     """
 
+    transform_images = with_defaults(Recoloring.transform_images, transformation=None)
+
     def __init__(
         self,
         factor: Factor,
@@ -191,7 +193,7 @@ class RandomGrayscale(BaseImagePreprocessingLayer):
         """Return whether each image becomes gray, (B, 1, 1, 1); None outside of training."""
         return self._draw((self._batch_size(data), 1, 1, 1), (0, 1), seed) < self.factor if training else None
 
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         images = ops.cast(images, self.compute_dtype)
         if not training or transformation is None:
             return images
@@ -200,6 +202,8 @@ class RandomGrayscale(BaseImagePreprocessingLayer):
 
 class _InHSV(Recoloring):
     """A layer that changes the hue, or the saturation, of colors from 0 to 1."""
+
+    transform_images = with_defaults(Recoloring.transform_images, transformation=None)
 
     _computed_in = (0, 1)
 
@@ -316,7 +320,7 @@ class RandomColorJitter(BaseImagePreprocessingLayer):
         """Return what each of the changes draws, in their order; None outside of training."""
         return [step.get_random_transformation(data, seed=seed) for step in self._steps] if training else None
 
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if training and transformation is not None:
             for step, drawn in zip(self._steps, transformation):
                 images = step.transform_images(as_float(images), drawn)
@@ -389,6 +393,8 @@ class RandomPosterization(Recoloring):
 
     Source: Cubuk et al. (2019), AutoAugment: learning augmentation policies from data.
     """
+
+    transform_images = with_defaults(Recoloring.transform_images, transformation=None)
 
     _computed_in = (0, 255)
 

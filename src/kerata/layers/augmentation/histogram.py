@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerata import ops
-from kerata.layers.arguments import positive, sizes
+from kerata.layers.arguments import positive, sizes, with_defaults
 from kerata.layers.augmentation.color import Recoloring
 
 __all__ = ["AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"]
@@ -21,7 +21,7 @@ class _Spreading(Recoloring):
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> None:
         """Return None: nothing is drawn."""
 
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         return super().transform_images(images, {}, training or self._outside_of_training)
 
 
@@ -39,6 +39,8 @@ class AutoContrast(_Spreading):
 
     Source: Cubuk et al. (2019), AutoAugment: learning augmentation policies from data.
     """
+
+    transform_images = with_defaults(_Spreading.transform_images, transformation=None)
 
     _outside_of_training = True
 
@@ -112,6 +114,8 @@ class ContrastLimitedAdaptiveHistogramEqualization(_Spreading):
 
     Source: Zuiderveld (1994), Contrast limited adaptive histogram equalization.
     """
+
+    transform_images = with_defaults(_Spreading.transform_images, transformation=None)
 
     _outside_of_training = True
 

@@ -119,7 +119,7 @@ class RandAugment(_Policy):
         chosen = random.randint((self.num_ops, self._batch_size(data)), 0, len(self._names), seed=seed)
         return {"transforms": self._draw_all(data, 1, seed), "layer_idxes": chosen}
 
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training or transformation is None:
             return ops.cast(images, self.compute_dtype)
         return back_to(self._after(as_float(images), "images", transformation), self.compute_dtype)
@@ -208,7 +208,7 @@ class AugMix(_Policy):
             ],
         }
 
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training or transformation is None:
             return ops.cast(images, self.compute_dtype)
         mixed = ops.clip(self._mixed(images, "images", transformation), *self.value_range)

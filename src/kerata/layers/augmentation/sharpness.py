@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerata import errors, ops
-from kerata.layers.arguments import sizes
+from kerata.layers.arguments import sizes, with_defaults
 from kerata.layers.augmentation.base import Factor, factor_range
 from kerata.layers.augmentation.color import Recoloring
 
@@ -32,6 +32,8 @@ class RandomSharpness(Recoloring):
 
     Source: Cubuk et al. (2019), AutoAugment: learning augmentation policies from data.
     """
+
+    transform_images = with_defaults(Recoloring.transform_images, transformation=None)
 
     def __init__(
         self,

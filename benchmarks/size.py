@@ -8,16 +8,21 @@ import tokenize
 from pathlib import Path
 
 FLOORS = {
-    "doors": ("cli", "compat", "datasets", "__main__.py", "__init__.py"),
+    "doors": (
+        "cli", "compat", "datasets", "__main__.py", "__init__.py", "backend.py", "legacy", "mixed_precision.py",
+        "preprocessing",
+    ),
     "models, saving": ("models", "saving"),
     "training, callbacks, data": ("training", "callbacks", "data"),
     "layers": ("layers",),
     "losses, metrics, optimizers": ("losses", "metrics", "optimizers"),
+    "quantizers": ("quantizers",),
     "activations … constraints": ("activations.py", "initializers.py", "regularizers.py", "constraints.py"),
     "ops, random": ("ops", "random.py"),
     "core": ("core", "dtype_policies.py", "utils"),
-    "engine: protocol": ("engine/__init__.py", "engine/protocol.py"),
+    "engine: protocol": ("engine/__init__.py", "engine/protocol.py", "engine/eager_loops.py"),
     "engine: jax": ("engine/jax",),
+    "engine: torch": ("engine/torch",),
     "engine: numpy": ("engine/numpy",),
     "ground": ("errors.py", "config.py", "tree.py"),
 }

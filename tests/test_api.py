@@ -30,43 +30,14 @@ def found(public):
     return api.differences(public)
 
 
-# What kerata does not have so far, or has otherwise; whoever mends it takes it off this list.
-ABSENT = """
-    keras.layers.AugMix.transform_images keras.layers.AutoContrast
-    keras.layers.ContrastLimitedAdaptiveHistogramEqualization keras.layers.Embedding.compute_mask
-    keras.layers.Embedding.quantized_build keras.layers.Equalization keras.layers.Equalization.transform_images
-    keras.layers.FlaxLayer keras.layers.JaxLayer keras.layers.Lambda.compute_mask keras.layers.Lambda.from_config
-    keras.layers.Masking.compute_mask keras.layers.MaxNumBoundingBoxes.transform_labels
-    keras.layers.MaxNumBoundingBoxes.transform_segmentation_masks keras.layers.MixUp
-    keras.layers.RandAugment.transform_images keras.layers.RandomBrightness.transform_images
-    keras.layers.RandomColorJitter keras.layers.RandomColorJitter.transform_images
-    keras.layers.RandomContrast.transform_images keras.layers.RandomGrayscale.get_random_transformation
-    keras.layers.RandomGrayscale.transform_bounding_boxes keras.layers.RandomGrayscale.transform_images
-    keras.layers.RandomGrayscale.transform_labels keras.layers.RandomGrayscale.transform_segmentation_masks
-    keras.layers.RandomInvert.transform_images keras.layers.RandomShear.get_shifted_bbox
-    keras.layers.RandomShear.get_transformed_x_y keras.layers.RandomTranslation.get_shifted_bbox
-    keras.layers.RandomTranslation.get_transformed_x_y keras.layers.RandomZoom.get_clipped_bbox
-    keras.layers.RandomZoom.get_transformed_x_y keras.layers.Resizing.transform_labels
-    keras.layers.ReversibleEmbedding.quantized_build keras.layers.Solarization
-    keras.layers.Solarization.transform_images keras.layers.TFSMLayer keras.layers.TextVectorization.build
-""".split()  # noqa: SIM905
-
-
 @pytest.mark.parametrize("area", api.CORE_AREAS)
 def test_area_is_like_keras(found, area):
     """Nothing differs without a reason, and at most one path in a hundred with one."""
     here = {path: how for path, how in found.items() if api.area_of(path) == area}
     assert len(here) > 10
     told = {f"{path}.{name}".rstrip("."): how for path in here for name, how in here[path].items()}
-    assert not {n: how for n, how in told.items() if api.reason_for(n) is None and n not in ABSENT}
-    paths = {path for path, how in here.items() if any(f"{path}.{n}".rstrip(".") not in ABSENT for n in how)}
-    assert len(paths) <= len(here) / 100
-
-
-def test_absent_names_are_absent(found):
-    """A name on the list above that has come since must go from it."""
-    told = {f"{path}.{name}".rstrip(".") for path in found for name in found[path]}
-    assert set(ABSENT) <= told
+    assert not {n: how for n, how in told.items() if api.reason_for(n) is None}
+    assert len([path for path, how in here.items() if how]) <= len(here) / 100
 
 
 @pytest.mark.skipif("KERATA_TEST_API" not in os.environ, reason="the list of paths is named by KERATA_TEST_API")

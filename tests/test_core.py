@@ -182,7 +182,7 @@ def test_symbolic_shapes(shape, call, expected):
 PROMOTIONS = [
     (("int32", "float32"), "float32"), (("int64", "bfloat16"), "bfloat16"), (("bfloat16", "float16"), "float32"),
     (("uint8", "int8"), "int16"), (("bool", "int8"), "int8"), (("int8", float), "float32"), (("int8", int), "int8"),
-    (("bfloat16", float), "bfloat16"), (("uint32", "int32"), "int64"), (("float32", "float64"), "float64"),
+    (("bfloat16", float), "bfloat16"), (("uint32", "int32"), "int32"), (("float32", "float64"), "float64"),
     ((int, float), "float32"), (("bool", "bool"), "bool"),
 ]  # fmt: skip
 

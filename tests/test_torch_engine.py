@@ -90,9 +90,56 @@ def test_a_fast_way_has_the_signature_of_its_op():
     for name, way in WAYS.items():
         if name in OPS:
             assert list(inspect.signature(way).parameters) == list(inspect.signature(OPS[name].body).parameters)
-    others = [f"{optimizers.Adam.rule.__module__}.Adam.rule", f"{joining.__name__}.jointly"]
-    assert [name for name in WAYS if name not in OPS] == others
+    others = {f"{optimizers.Adam.rule.__module__}.Adam.rule", f"{joining.__name__}.jointly", *CELLS}
+    assert {name for name in WAYS if name not in OPS} == others
     assert {name for name, _, _ in ROWS} == set(WAYS) & set(OPS)
+
+
+CELLS = [f"{cell.__module__}.{cell.__name__}" for cell in (layers.LSTMCell, layers.GRUCell)]
+LOOPS = [
+    ("LSTM", {"return_sequences": True, "return_state": True}, True),
+    ("LSTM", {"go_backwards": True, "return_sequences": True, "use_bias": False}, True),
+    ("LSTM", {"bias_initializer": "normal", "unit_forget_bias": False}, True),
+    ("LSTM", {"stateful": True, "dropout": 0.5}, True),  # nothing is dropped but in training
+    ("GRU", {"return_sequences": True, "return_state": True, "bias_initializer": "normal"}, True),
+    ("GRU", {"go_backwards": True, "use_bias": False}, True),
+    ("GRU", {"reset_after": False}, False),
+    ("LSTM", {"activation": "relu"}, False),
+    ("LSTM", {"recurrent_activation": "hard_sigmoid"}, False),
+    ("GRU", {"dtype": "bfloat16"}, False),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "kernel"), LOOPS)
+def test_a_recurrent_kernel_gives_what_the_loop_gives(name, settings, kernel, monkeypatch):
+    layer, x = getattr(layers, name)(4, **settings), normal(2, 5, 3)
+    layer(x)
+    called = []
+    for function in ("lstm", "gru"):
+        original = getattr(torch, function)
+        monkeypatch.setattr(torch, function, lambda *a, f=original: called.append(1) or f(*a))
+
+    def outcome():
+        layer.reset_state()
+        loss = lambda: sum(ops.sum(ops.sin(y + i)) for i, y in enumerate(tree.flatten(layer(x))))  # noqa: E731
+        value, slopes = kerata.value_and_grad(loss, layer.trainable_variables)()
+        return [*tree.flatten(layer(x)), value, *slopes]  # the second call of a stateful layer goes on
+
+    by_kernel = outcome()
+    assert bool(called) == kernel
+    for cell in CELLS:
+        monkeypatch.delitem(WAYS, cell)
+    for got, expected in zip(by_kernel, outcome(), strict=True):
+        assert got.dtype == expected.dtype
+        np.testing.assert_allclose(got.float(), expected.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_masks_and_dropout_go_through_the_loop(monkeypatch):
+    monkeypatch.setattr(torch, "lstm", lambda *args: pytest.fail("the kernel knows neither"))
+    x = normal(2, 5, 3)
+    layers.LSTM(4)(x, mask=np.arange(5) < np.array([[2], [5]]))
+    layers.LSTM(4, dropout=0.5)(x, training=True)
+    layers.LSTM(4, recurrent_dropout=0.5)(x, training=True)
 
 
 def test_a_half_precision_mask_keeps_everything_finite():

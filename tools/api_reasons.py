@@ -16,4 +16,5 @@ REASONS: dict[str, str] = {
     "keras.optimizers.*.build": _BUILD,
     "keras.optimizers.*.update_step": _BUILD,
     "keras.mixed_precision.LossScaleOptimizer.build": _BUILD,
+    "keras.layers.RandomGrayscale.*": "the methods take what those of the base class take, as for every other layer",
 }

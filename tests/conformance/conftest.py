@@ -54,3 +54,10 @@ def engine(request):
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     with engines.using(request.param) as engine:
         yield engine
+
+
+@pytest.fixture
+def beside_numpy(differentiating):
+    """Each engine that is compared with the NumPy engine."""
+    with engines.using(differentiating) as engine:
+        yield engine

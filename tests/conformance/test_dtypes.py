@@ -48,10 +48,10 @@ with_floats = [row for row in CASES if any(a.dtype.kind == "f" for a in row.arra
 
 
 @by_op(with_floats)
-def test_bfloat16(engine, cases):
+def test_bfloat16(beside_numpy, cases):
     for case in cases:
         arrays = narrow(case, ml_dtypes.bfloat16)
-        for got, wanted in zip(results(engine.name, case, arrays), results("numpy", case, arrays), strict=True):
+        for got, wanted in zip(results(beside_numpy.name, case, arrays), results("numpy", case, arrays), strict=True):
             assert near(got, wanted, 5e-2)
 
 
@@ -64,14 +64,14 @@ DIFFERENT = {
 
 
 @by_op(with_floats)
-def test_integers(engine, cases):
+def test_integers(beside_numpy, cases):
     """Ops that make floats of integers do so everywhere; the others stay with integers everywhere."""
     differing = []
     for case in cases:
         arrays = narrow(case, "int32")
-        got, wanted = results(engine.name, case, arrays), results("numpy", case, arrays)
+        got, wanted = results(beside_numpy.name, case, arrays), results("numpy", case, arrays)
         if (got is None) != (wanted is None) or (
             got is not None and not all(near(g, w, 1e-4) for g, w in zip(got, wanted, strict=True))
         ):
             differing.append(case)
-    assert bool(differing) == ((engine.name, cases[0].name) in DIFFERENT)
+    assert bool(differing) == ((beside_numpy.name, cases[0].name) in DIFFERENT)

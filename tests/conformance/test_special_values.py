@@ -66,12 +66,12 @@ def same(got, wanted):
 
 
 @by_op([row for row in CASES if row.name not in EXEMPT and any(a.dtype.kind == "f" for a in row.arrays)])
-def test_special_values(engine, cases):
+def test_special_values(beside_numpy, cases):
     differing = [
         case for case in cases
-        if not same(results(engine.name, case, special(case)), results("numpy", case, special(case)))
+        if not same(results(beside_numpy.name, case, special(case)), results("numpy", case, special(case)))
     ]  # fmt: skip
-    assert bool(differing) == ((engine.name, cases[0].name) in DIFFERENT)
+    assert bool(differing) == ((beside_numpy.name, cases[0].name) in DIFFERENT)
 
 
 # Nothing --------------------------------------------------------------------------------------------------------
@@ -84,13 +84,13 @@ UNDEFINED = {
 
 
 @by_op([row for row in CASES if row.batch and not row.static and row.name not in UNDEFINED])
-def test_empty_batch(engine, cases):
+def test_empty_batch(beside_numpy, cases):
     for case in cases:
         arrays = [a[:0] if i in case.batch else a for i, a in enumerate(map(single, case.arrays))]
         try:
             wanted = results("numpy", case, arrays)
         except (ValueError, IndexError):  # the largest of nothing, the first of nothing
             with pytest.raises((ValueError, IndexError, RuntimeError, TypeError)):
-                results(engine.name, case, arrays)
+                results(beside_numpy.name, case, arrays)
         else:
-            assert same(results(engine.name, case, arrays), wanted)
+            assert same(results(beside_numpy.name, case, arrays), wanted)

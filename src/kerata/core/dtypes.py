@@ -111,6 +111,8 @@ def _join(a: str, b: str, floatx: str) -> str:
     if high == 1 and a.startswith("u") != b.startswith("u"):
         unsigned, signed = (a, b) if a.startswith("u") else (b, a)
         bits = max(_BITS[signed], 2 * _BITS[unsigned])
+        if _BITS[unsigned] == 32:  # nothing becomes 64 bits wide by itself
+            bits = max(_BITS[signed], 32)
         return f"int{max(bits, 8)}" if bits <= 64 else floatx
     if {a, b} == {"bfloat16", "float16"} or (_BITS[a] == _BITS[b] and a != b):
         return "float32" if high == 2 and _BITS[a] == 16 else "float16"

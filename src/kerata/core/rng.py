@@ -19,7 +19,7 @@ _process_seed: list[python_random.Random] = [python_random.Random()]
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python, NumPy and kerata, so that a program gives the same numbers each time it runs.
+    """Seed Python, NumPy, PyTorch where it is used, and kerata: a program gives the same numbers each time it runs.
 
     Example:
         >>> kerata.utils.set_random_seed(42)
@@ -28,6 +28,7 @@ def set_random_seed(seed: int) -> None:
         raise errors.InvalidArgument("a seed is an int from 0 to 2**32 - 1.", where="set_random_seed", got=seed)
     python_random.seed(seed)
     np.random.seed(seed)
+    engine.seed(int(seed))
     _process_seed[0] = python_random.Random(seed)
     global _global
     _global = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from kerata import config, errors
 if TYPE_CHECKING:
     from kerata.engine import protocol
 
-__all__ = ["active", "arrays", "devices", "name", "nn", "random", "transforms", "use", "using", "xp"]
+__all__ = ["active", "arrays", "devices", "name", "nn", "random", "seed", "transforms", "use", "using", "xp"]
 
 _loaded: dict[str, Any] = {}
 _default: Any = None
@@ -71,6 +72,12 @@ def using(name: str) -> Iterator[protocol.Engine]:
         yield _local.engine
     finally:
         _local.engine = previous
+
+
+def seed(seed: int) -> None:
+    """Seed PyTorch's own generator, from which modules written for it draw, where PyTorch is imported or in use."""
+    if name() == "torch" or sys.modules.get("torch") is not None:
+        load("torch").random.seed(seed)
 
 
 class _Door:

@@ -178,6 +178,8 @@ class Engine(Protocol):
     transforms: Transforms
     devices: Devices
     # Faster ways: for an op by its name, with the op's own signature; for an optimizer's rule by its full name, with
-    # the optimizer and then the rule's arguments, lists for all Variables (but one rate and step). Each may return
-    # NotImplemented for arguments that it is not made for.
+    # the optimizer and then the rule's arguments, lists for all Variables (but one rate and step); for a recurrent cell
+    # by its full name, with the cell, the steps' inputs (T, B, I), the first states and the cell's three weights, which
+    # gives all outputs (T, B, U) and the last states. Each may return NotImplemented for what it is not made for.
+    # `kerata.optimizers.joining.jointly` has a way of the same arguments, which does all that is asked.
     fast_ways: dict[str, Callable[..., Any]]

@@ -314,7 +314,8 @@ class Layer(Configurable, Operation, Stateful):
         return self._convert_leaf(x)
 
     def _convert_leaf(self, x: Any) -> Any:
-        if engine.active().arrays.is_array(x) and (not self.autocast or dtypes.standardize(x.dtype) == self.input_dtype):
+        is_array = engine.active().arrays.is_array(x)
+        if is_array and (not self.autocast or dtypes.standardize(x.dtype) == self.input_dtype):
             return x
         if isinstance(x, KerasTensor) or not (isinstance(x, Variable) or hasattr(x, "__array__")):
             return x

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from kerata import engine, errors, ops, tree
+from kerata import activations, engine, errors, ops, tree
 from kerata.core.configurable import WithCustomObjects
 from kerata.core.symbolic import snake_case
 from kerata.core.variable import Variable
@@ -137,7 +137,10 @@ class RNN(WithCustomObjects, Layer):
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> tuple[Any, Any, list[Any]]:
         """Return the last output, all outputs (B, T, …) where they are wanted, and the last states."""
-        xs, one_step = self._projected(ops.swapaxes(sequences, 0, 1), training)
+        xs = ops.swapaxes(sequences, 0, 1)
+        if mask is None and (found := self._by_kernel(xs, initial_state, training)) is not None:
+            return found
+        xs, one_step = self._projected(xs, training)
         real = None if mask is None else _of_steps(tree.flatten(mask)[0])
         # A cell of our own gives out its first state, so that a loop need not keep what nobody asks for.
         needed = self.return_sequences or self.zero_output_for_mask or not _is_plain(self.cell)
@@ -157,6 +160,23 @@ class RNN(WithCustomObjects, Layer):
         if self.go_backwards:
             outputs = ops.flip(outputs, axis=0)
         return outputs[-1], ops.swapaxes(outputs, 0, 1), states
+
+    def _by_kernel(self, xs: Any, states: list[Any], training: bool) -> tuple[Any, Any, list[Any]] | None:
+        """Return what the loop would, if the engine has a kernel for all steps of just this cell."""
+        cell: Any = self.cell
+        way = engine.active().fast_ways.get(f"{type(cell).__module__}.{type(cell).__qualname__}")
+        if way is None or (cell.compute_dtype, cell.variable_dtype) != (self.compute_dtype, self.variable_dtype):
+            return None
+        usual = cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
+        if not usual or (training and (cell.dropout or cell.recurrent_dropout)):
+            return None
+        bias = None if cell.bias is None else cell.bias.value
+        weights = cell.kernel.value, cell.recurrent_kernel.value, bias
+        found = way(cell, ops.flip(xs, axis=0) if self.go_backwards else xs, states, *weights)
+        if found is NotImplemented:
+            return None
+        outputs, states = found
+        return states[0], ops.swapaxes(outputs, 0, 1), states
 
     def _projected(self, xs: Any, training: bool) -> tuple[Any, Callable[[Any, list[Any]], Any]]:
         """Return what is looped over, and one step; on a GPU all steps' inputs meet the weights before the loop."""

@@ -163,6 +163,8 @@ def max_pool(
     data_format: str | None = None,
 ) -> Array:
     """Return the largest value in each window."""
+    if dtypes.dtype_of(inputs) == "bool":
+        return arrays.cast(max_pool(arrays.cast(inputs, "uint8"), pool_size, strides, padding, data_format), "bool")
     rank = inputs.ndim - 2
     window = _each(pool_size, rank)
     strides = window if strides is None else _each(strides, rank)

@@ -152,7 +152,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
 @op
 def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
     """Return the matrix whose columns are powers of x."""
-    return xp.vander(x, N=N, increasing=increasing)
+    return arrays.cast(xp.vander(x, N=N, increasing=increasing), dtypes.dtype_of(x))
 
 
 def _window(name: str, x: Any, *args: Any) -> Any:

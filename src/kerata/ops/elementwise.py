@@ -350,8 +350,8 @@ def nan_to_num(x: Array, nan: float = 0.0, posinf: float | None = None, neginf: 
 
 @op
 def clip(x: Operand, x_min: Operand, x_max: Operand) -> Array:
-    """Return x, held between `x_min` and `x_max`."""
-    return xp.clip(x, x_min, x_max)
+    """Return x, held between `x_min` and `x_max`; bools become int32."""
+    return xp.clip(arrays.cast(x, "int32") if dtypes.dtype_of(x) == "bool" else x, x_min, x_max)
 
 
 @op
@@ -602,6 +602,7 @@ def saturate_cast(x: Array, dtype: Any) -> Array:
 @op
 def view_as_complex(x: FloatArray) -> Array:
     """Return pairs (…, 2) of real and imaginary parts as complex numbers (…)."""
+    x = arrays.cast(x, dtypes.result_type(x.dtype, "float32"))  # there are no complex numbers of 16 bits
     return x[..., 0] + 1j * x[..., 1]
 
 

@@ -22,25 +22,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HALVES = {"float16", "bfloat16"}
 
 
-def _bytes_in_32_bits(operands: Sequence[Any]) -> dict[str, str]:
-    """Return what a product of `operands` is told: int8 is summed as int32."""
-    return {"preferred_element_type": "int32"} if {dtypes.dtype_of(x) for x in operands} == {"int8"} else {}
+def _bytes_in_32_bits(*operands: Any) -> dict[str, str]:
+    """Return what a product is told where all of `operands` are int8: to sum in int32."""
+    bytes_only = all(hasattr(x, "dtype") and dtypes.dtype_of(x) == "int8" for x in operands)
+    return {"preferred_element_type": "int32"} if bytes_only else {}
 
 
 @op
-def matmul(x1: Operand, x2: Operand) -> Array:
+def matmul(x1: Array, x2: Array) -> Array:
     """Return the matrix product over the last two axes; a vector is a row on the left, a column on the right.
 
-    Products of int8 are summed as int32.
+    Products of int8 are summed in int32.
     """
-    return xp.matmul(x1, x2, **_bytes_in_32_bits((x1, x2)))
+    return xp.matmul(*meet([x1, x2], False), **_bytes_in_32_bits(x1, x2))
 
 
 @op
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Array:
-    """Return the sum of products that `subscripts` describes, such as "bij,bjk->bik"; int8 is summed as int32."""
-    operands = tuple(meet(list(operands), False))
-    return xp.einsum(subscripts, *operands, **_bytes_in_32_bits(operands))
+    """Return the sum of products that `subscripts` describes, such as "bij,bjk->bik"; int8 is summed in int32."""
+    return xp.einsum(subscripts, *meet(list(operands), False), **_bytes_in_32_bits(*operands))
 
 
 @op

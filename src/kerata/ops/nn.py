@@ -437,6 +437,7 @@ def dot_product_attention(
 @op
 def polar(abs_: FloatOperand, angle: FloatOperand) -> Array:
     """Return the complex numbers of a length and an angle in radians."""
+    abs_, angle = _at_least_float32(abs_), _at_least_float32(angle)
     return abs_ * xp.cos(angle) + 1j * (abs_ * xp.sin(angle))
 
 

@@ -281,13 +281,13 @@ def nanargmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Arra
 @op
 def nancumsum(x: Array, axis: int | None = None, dtype: Any = None) -> Array:
     """Return the running sum of what is not NaN."""
-    return xp.nancumsum(x, axis=axis, dtype=dtype)
+    return xp.nancumsum(x, axis=axis, dtype=_running(x, dtype))
 
 
 @op
 def nancumprod(x: Array, axis: int | None = None, dtype: Any = None) -> Array:
     """Return the running product of what is not NaN."""
-    return xp.nancumprod(x, axis=axis, dtype=dtype)
+    return xp.nancumprod(x, axis=axis, dtype=_running(x, dtype))
 
 
 @op

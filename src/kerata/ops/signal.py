@@ -16,7 +16,7 @@ __all__ = ["extract_sequences", "fft", "fft2", "ifft2", "irfft", "istft", "rfft"
 def _complex(x: Any, where: str) -> Any:
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise errors.InvalidType("takes a pair: real and imaginary parts.", where=f"ops.{where}", got=type(x).__name__)
-    real, imaginary = (convert(part) for part in x)
+    real, imaginary = (arrays.cast(part, dtypes.result_type(part.dtype, "float32")) for part in map(convert, x))
     return real + 1j * imaginary
 
 

@@ -141,8 +141,7 @@ class Optimizer(Stateful, Configurable):
         """Return what the rule makes of arrays of any dtype."""
         # A step of 1/1000 is lost in 16 bits: the equations are in float32 at least, whatever weights are kept in.
         dtype = dtypes.result_type(w.dtype, "float32")
-        w, g, lr, t, *slots = (_as(dtype, x) for x in (w, g, lr, t, *slots))
-        return self.rule(w, g, lr, t, *slots)
+        return self.rule(*(_as(dtype, x) for x in (w, g, lr, t, *slots)))
 
     def begin_update(self) -> None:
         """Called once at each update, before the rule is applied to each Variable; does nothing unless overridden."""

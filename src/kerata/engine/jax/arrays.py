@@ -11,6 +11,7 @@ import jax.scipy.special as special
 import numpy as np
 from jax.core import Tracer
 
+from kerata import engine
 from kerata.engine.protocol import Array
 
 __all__ = [
@@ -28,7 +29,7 @@ def _dtype(dtype: str) -> str:
 
 def as_array(x: Any, dtype: str | None = None) -> Array:
     if hasattr(x, "detach"):  # a PyTorch tensor
-        x = x.detach().cpu().numpy()
+        x = engine.load("torch").arrays.to_numpy(x)
     return numpy.asarray(x, dtype=None if dtype is None else _dtype(dtype))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 
-from kerata import tree
+from kerata import engine, tree
 from kerata.engine.numpy.namespace import Namespace, numpy
 from kerata.engine.numpy.values import Placeholder, Value, as_dtype, narrowed, no_tensor, on_arrays, value_of
 from kerata.engine.protocol import Array
@@ -26,7 +26,7 @@ def as_array(x: Any, dtype: str | None = None) -> Array:
     if isinstance(x, Value):
         return x if dtype is None else x.astype(dtype)
     if hasattr(x, "detach"):  # a PyTorch tensor
-        x = x.detach().cpu().numpy()
+        x = engine.load("torch").arrays.to_numpy(x)
     kind = Placeholder if any(isinstance(leaf, Placeholder) for leaf in tree.flatten(x)) else Value
     array = np.array(x, None if dtype is None else as_dtype(dtype))  # a copy: nobody else can change it
     if array.dtype.kind in "OSU":

@@ -249,7 +249,7 @@ numpy: Any = Namespace(
         "digitize": lambda x, bins, right=False, *, method=None: np.digitize(x, bins, right),
         "isin": lambda element, test_elements, assume_unique=False, invert=False, *, method="auto":
             np.isin(element, test_elements, assume_unique, invert),
-        "searchsorted": _searchsorted,
+        "conjugate": lambda x: np.conjugate(x) if np.iscomplexobj(x) else np.asarray(x), "searchsorted": _searchsorted,
     },
     asis={
         "array": _asarray, "asarray": _asarray, "finfo": ml_dtypes.finfo, "iinfo": ml_dtypes.iinfo,

@@ -92,6 +92,7 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         shape = np.broadcast_shapes(*(np.shape(leaf) for leaf in leaves))
         leaves = [leaf[(slice(1),) * leaf.ndim] if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     float_dtype = _meeting_float(dtypes)
+    bools_only = dtypes == {np.dtype("bool")}
     wide_ints = any(dtype in _NARROW and dtype.kind in "iu" for dtype in dtypes)
 
     def run(leaves: list[Any]) -> list[Any]:
@@ -109,6 +110,8 @@ def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
                 target = float_dtype or _default(target)
             elif target.kind == "c":
                 target = target if float_dtype == "float64" else _default(target)
+            elif bools_only and target == np.int8:  # in which NumPy counts bools
+                target = np.dtype("int32")
             elif not wide_ints:
                 target = _default(target)
         result = result if target == result.dtype else np.asarray(result).astype(target)

@@ -106,6 +106,9 @@ def _block(x: Array, start: Sequence[Any], shape: Sequence[int]) -> tuple[Any, .
 
 
 def top_k(x: Array, k: int) -> tuple[Array, Array]:
+    if x.dtype == torch.bool:
+        values, indices = top_k(x.byte(), k)
+        return values.bool(), indices
     # torch.topk is faster, but of equal elements it may give any first. Looking for such would wait for a GPU.
     if x.device.type == "cpu" and not is_traced(x):
         values, indices = torch.topk(x, min(k + 1, x.shape[-1]))

@@ -39,19 +39,24 @@ _TWO = {
 }  # fmt: skip
 
 
+_COUNTING = {_TWO[name] for name in ("floor_divide", "fmod", "left_shift", "mod", "power", "right_shift")}
+"""Of bools these make whole numbers."""
 _UNSIGNED = (torch.uint16, torch.uint32)
 _NUMBERS = (bool, int, float, complex)
 
 
 def alike(*values: Any) -> list[torch.Tensor]:
     """Return tensors in the dtype in which `values` meet; a Python number takes that of the others."""
+    if all(isinstance(v, torch.Tensor) and v.dtype is values[0].dtype for v in values):
+        return list(values)
     known = [v if isinstance(v, torch.Tensor) else None if type(v) in _NUMBERS else as_tensor(v) for v in values]
     tensors = [t for t in known if t is not None] or [as_tensor(v) for v in values]
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in tensors))
     one = torch.empty((1,), dtype=dtype, device="meta")
     for value, tensor in zip(values, known):
         if tensor is None:
-            dtype = torch.promote_types(dtype, torch.result_type(one, value))
+            met = torch.result_type(one, value)
+            dtype = torch.int32 if dtype == torch.bool and met == torch.int64 else torch.promote_types(dtype, met)
     where = tensors[0].device
     return [
         torch.full((), v, dtype=dtype, device=where) if t is None else t.to(dtype) for v, t in zip(values, known)
@@ -59,13 +64,21 @@ def alike(*values: Any) -> list[torch.Tensor]:
 
 
 def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x: function(as_tensor(x))
+    def call(x: Any) -> torch.Tensor:
+        x = as_tensor(x)
+        if x.dtype == torch.bool and function in (torch.abs, torch.trunc, torch.square):
+            return x.int() if function is torch.square else x
+        return function(x)
+
+    return call
 
 
 def _of_two(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(x1: Any, x2: Any) -> torch.Tensor:
         if not (isinstance(x1, torch.Tensor) and isinstance(x2, torch.Tensor) and x1.dtype == x2.dtype):
             x1, x2 = alike(x1, x2)
+        if x1.dtype == torch.bool and function in _COUNTING:
+            x1, x2 = x1.int(), x2.int()
         if x1.dtype in _UNSIGNED:  # PyTorch hardly computes with these
             result = function(x1.long(), x2.long())
             return result.to(x1.dtype) if result.dtype == torch.int64 else result

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch._C import _functorch  # type: ignore[attr-defined]
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from kerata import config
 from kerata.engine.protocol import Array
@@ -80,9 +81,9 @@ def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: b
         return NotImplemented
     target = target.long().unsqueeze(axis)
     classes = output.shape[axis]
-    known = (target >= 0) & (target < classes)
     # Only what the label picks goes on to the logarithm.
     place = target.clamp(0, classes - 1)
+    known = place == target
     if from_logits:
         picked = torch.log_softmax(output, axis).gather(axis, place)
     else:
@@ -116,6 +117,44 @@ def dot_product_attention(
     grouped = query.shape[1] != key.shape[1]
     y = F.scaled_dot_product_attention(query, key, value, added, 0.0, is_causal, scale=scale, enable_gqa=grouped)
     return y.transpose(1, 2)
+
+
+# Recurrent cells --------------------------------------------------------------------------------------------------
+
+
+def _has_a_kernel(x: Array, *others: Array) -> bool:
+    alike = all(y.dtype == x.dtype and not is_traced(y) for y in others)
+    # The kernels' gradients have no gradients.
+    return alike and x.dtype in (torch.float32, torch.float64) and not is_traced(x) and x.numel() > 0 and (
+        not nested_gradients()
+    )  # fmt: skip
+
+
+def lstm(
+    cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array
+) -> tuple[Array, list[Array]]:
+    if not _has_a_kernel(x, *states, kernel):
+        return NotImplemented
+    weights = [kernel.T, recurrent_kernel.T, *([] if bias is None else [bias, torch.zeros_like(bias)])]
+    first = tuple(s.unsqueeze(0) for s in states)
+    y, h, c = torch.lstm(x, first, weights, bias is not None, 1, 0.0, True, False, False)
+    return y, [h[0], c[0]]
+
+
+def gru(
+    cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array
+) -> tuple[Array, list[Array]]:
+    if not _has_a_kernel(x, *states, kernel) or not cell.reset_after:
+        return NotImplemented
+
+    def in_their_order(w: Array) -> Array:
+        z, r, g = w.chunk(3, -1)
+        return torch.cat([r, z, g], -1)
+
+    weights = [in_their_order(kernel).T, in_their_order(recurrent_kernel).T]
+    weights += [] if bias is None else list(in_their_order(bias))
+    y, h = torch.gru(x, states[0].unsqueeze(0), weights, bias is not None, 1, 0.0, True, False, False)
+    return y, [h[0]]
 
 
 # Update rules -----------------------------------------------------------------------------------------------------
@@ -161,8 +200,8 @@ def jointly(function: Callable[..., tuple[Any, ...]], rows: list[tuple[Any, ...]
             results[places[0]] = function(*rows[places[0]])
             continue
         columns = list(zip(*(rows[i] for i in places)))
-        new = function(*(torch._C._nn.flatten_dense_tensors(column) for column in columns))
-        for i, *parts in zip(places, *(torch._C._nn.unflatten_dense_tensors(x, columns[0]) for x in new)):
+        new = function(*(_flatten_dense_tensors(column) for column in columns))
+        for i, *parts in zip(places, *(_unflatten_dense_tensors(x, columns[0]) for x in new)):
             results[i] = tuple(parts)
     return results
 
@@ -173,4 +212,7 @@ fast_ways: dict[str, Callable[..., Any]] = {
         divide_no_nan, relu, sigmoid, log_sigmoid, silu, gelu, softmax, log_softmax, layer_normalization,
         sparse_categorical_crossentropy, dot_product_attention,
     )
-} | {"kerata.optimizers.adam.Adam.rule": adam, "kerata.optimizers.joining.jointly": jointly}  # fmt: skip
+} | {
+    "kerata.layers.recurrent_cells.LSTMCell": lstm, "kerata.layers.recurrent_cells.GRUCell": gru,
+    "kerata.optimizers.adam.Adam.rule": adam, "kerata.optimizers.joining.jointly": jointly,
+}  # fmt: skip

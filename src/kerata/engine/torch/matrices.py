@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from kerata.engine.torch.elementwise import alike
+from kerata.engine.torch.reducing import sum
 from kerata.engine.torch.tensors import as_dtype, as_tensor
 
 __all__ = [
@@ -22,10 +25,25 @@ def _operands(values: Any, dtype: Any) -> list[torch.Tensor]:
     return [t if dtype is None else t.to(as_dtype(dtype)) for t in alike(*values)]
 
 
+def _of_bools(product: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Let `product`, for which PyTorch multiplies no bools, tell of bools whether any pair is true."""
+
+    @functools.wraps(product)
+    def call(*args: Any, **kwargs: Any) -> torch.Tensor:
+        tensors = [a for a in args if isinstance(a, torch.Tensor)]
+        if not tensors or any(t.dtype != torch.bool for t in tensors):
+            return product(*args, **kwargs)
+        return product(*(a.int() if isinstance(a, torch.Tensor) else a for a in args), **kwargs) != 0
+
+    return call
+
+
+@_of_bools
 def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> torch.Tensor:
     return torch.matmul(*_operands((a, b), preferred_element_type))
 
 
+@_of_bools
 def einsum(
     subscripts: str, *operands: Any, optimize: Any = None, precision: Any = None, preferred_element_type: Any = None
 ) -> torch.Tensor:
@@ -33,6 +51,7 @@ def einsum(
     return torch.einsum(subscripts, *terms).to(terms[0].dtype)  # integers are summed in 64 bits
 
 
+@_of_bools
 def tensordot(a: Any, b: Any, axes: Any = 2) -> torch.Tensor:
     if not isinstance(axes, int):
         axes = tuple([axis] if isinstance(axis, int) else list(axis) for axis in axes)
@@ -46,6 +65,7 @@ def dot(a: Any, b: Any) -> torch.Tensor:
     return tensordot(a, b, (-1, max(b.ndim - 2, 0)))
 
 
+@_of_bools
 def vdot(a: Any, b: Any) -> torch.Tensor:
     a, b = alike(a, b)
     return torch.dot(a.flatten().conj().resolve_conj(), b.flatten())
@@ -82,7 +102,7 @@ def cross(
 
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> torch.Tensor:
     a = as_tensor(a)
-    return torch.diagonal(a, offset, axis1, axis2).sum(-1).to(a.dtype)
+    return sum(torch.diagonal(a, offset, axis1, axis2), -1)
 
 
 def diff(a: Any, n: int = 1, axis: int = -1) -> torch.Tensor:

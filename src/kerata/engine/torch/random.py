@@ -17,10 +17,15 @@ from kerata.engine.torch.tensors import as_dtype, as_tensor, device, is_traced, 
 
 __all__ = [
     "uniform", "normal", "truncated_normal", "randint", "keep_mask", "categorical", "gamma", "beta", "binomial",
-    "permutation",
+    "permutation", "seed",
 ]  # fmt: skip
 
 _WORD = 2**64 - 1
+
+
+def seed(seed: int) -> None:
+    """Seed PyTorch's generators, from which kerata never draws, but modules written for PyTorch do."""
+    torch.manual_seed(seed)
 
 
 def _generator(key: Array) -> torch.Generator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerata import ops
-from kerata.layers.arguments import positive
+from kerata.layers.arguments import positive, with_defaults
 from kerata.layers.augmentation.base import BaseImagePreprocessingLayer
 
 __all__ = ["MaxNumBoundingBoxes"]
@@ -30,6 +30,11 @@ class MaxNumBoundingBoxes(BaseImagePreprocessingLayer):
         super().__init__(**kwargs)
         self.max_number = positive(self, "max_number", int(max_number))
         self.fill_value = int(fill_value)
+
+    transform_labels = with_defaults(BaseImagePreprocessingLayer.transform_labels, transformation=None)
+    transform_segmentation_masks = with_defaults(
+        BaseImagePreprocessingLayer.transform_segmentation_masks, transformation=None
+    )
 
     def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
         return images

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerata import ops
-from kerata.layers.arguments import positive
+from kerata.layers.arguments import positive, with_defaults
 from kerata.layers.augmentation.base import BaseImagePreprocessingLayer
 from kerata.layers.augmentation.boxes import reframed
 
@@ -202,6 +202,8 @@ class Resizing(_Framing):
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> tuple[int, int]:
         """Return (height, width) of the images."""
         return self._height_width(self._shape_of(data))
+
+    transform_labels = with_defaults(BaseImagePreprocessingLayer.transform_labels, transformation=None)
 
     def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
         return self._resized(images, self.interpolation)

@@ -103,6 +103,9 @@ class TextVectorization(Layer):
             mask_token="", output_mode=output_mode, sparse=sparse, encoding=encoding, **lookup,
         )  # fmt: skip
 
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True  # the vocabulary is no weight
+
     # The vocabulary ---------------------------------------------------------------------------------------------
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:

@@ -623,3 +623,43 @@ def test_an_installed_torchvision_is_left_alone(tmp_path, monkeypatch):
     finally:
         kerata.compat.uninstall()
         sys.modules.pop("torchvision", None)
+
+
+# Tensors and seeds on the other side ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["jax", "numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "int8", "bool"])
+def test_tensors_of_pytorch_are_taken_by_every_engine(engine, dtype):
+    tensor = torch.tensor([0.0, 1.5, -2.0]).to(getattr(torch, dtype)).requires_grad_("float" in dtype)
+    with engines.using(engine):
+        got = ops.convert_to_tensor(tensor)
+        assert engines.arrays.is_array(got)
+        assert kerata.core.dtypes.dtype_of(got) == dtype
+        np.testing.assert_array_equal(ops.convert_to_numpy(ops.cast(got, "float32")), tensor.detach().float())
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch"])
+def test_a_seed_is_also_that_of_pytorch(engine):
+    """Modules of PyTorch draw from its own generator; it is seeded wherever PyTorch is imported."""
+    with engines.using(engine):
+        drawn = []
+        for _ in range(2):
+            kerata.utils.set_random_seed(7)
+            drawn.append(nn.Dropout(0.5)(torch.ones(64)).tolist())
+        assert drawn[0] == drawn[1] != nn.Dropout(0.5)(torch.ones(64)).tolist()
+
+
+def test_dropout_in_a_wrapped_module_is_reproducible():
+    layer = layers.TorchModuleWrapper(nn.Dropout(0.5))
+
+    def draw():
+        kerata.utils.set_random_seed(3)
+        return ops.convert_to_numpy(layer(np.ones((4, 16), "float32"), training=True))
+
+    np.testing.assert_array_equal(draw(), draw())
+
+
+def test_a_seed_imports_no_pytorch():
+    code = "import sys, kerata; kerata.utils.set_random_seed(1); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "KERATA_ENGINE": "jax"}).returncode == 0

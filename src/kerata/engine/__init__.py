@@ -77,7 +77,9 @@ def using(name: str) -> Iterator[protocol.Engine]:
 def seed(seed: int) -> None:
     """Seed PyTorch's own generator, from which modules written for it draw, where PyTorch is imported or in use."""
     if name() == "torch" or sys.modules.get("torch") is not None:
-        load("torch").random.seed(seed)
+        from kerata.engine.torch import random as of_torch
+
+        of_torch.seed(seed)
 
 
 class _Door:

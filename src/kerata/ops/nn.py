@@ -409,8 +409,8 @@ def dot_product_attention(
         is_causal: whether a position sees only itself and those before.
     """
     if not dtypes.is_float(dtype := dtypes.dtype_of(value)):
-        floats = (arrays.cast(x, config.floatx()) for x in (query, key, value))
-        y = dot_product_attention(*floats, bias, mask, scale, is_causal, flash_attention, attn_logits_soft_cap)
+        q, k, v = (arrays.cast(x, config.floatx()) for x in (query, key, value))
+        y = dot_product_attention(q, k, v, bias, mask, scale, is_causal, flash_attention, attn_logits_soft_cap)
         return arrays.cast(y, dtype)
     share = query.shape[2] // key.shape[2]
     if share > 1:

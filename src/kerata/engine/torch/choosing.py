@@ -188,7 +188,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
 
 def histogram(a: Any, bins: Any = 10, range: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
     a = as_tensor(a).flatten()
-    a = a if a.is_floating_point() else a.to(torch.float32)
+    dtype = a.dtype if a.is_floating_point() else torch.float32
+    a = a.to(torch.promote_types(dtype, torch.float32))  # in 16 bits the last edge would not be the largest value
     if isinstance(bins, int):
         low, high = (smallest(a), largest(a)) if range is None else (as_tensor(v, a.dtype) for v in range)
         flat = low == high
@@ -199,4 +200,4 @@ def histogram(a: Any, bins: Any = 10, range: Any = None) -> tuple[torch.Tensor, 
     cells = torch.searchsorted(edges, a, right=True) - 1
     cells = torch.where(a == edges[-1], edges.shape[0] - 2, cells)  # the last cell holds its upper edge
     hits = cells[:, None] == torch.arange(edges.shape[0] - 1, device=a.device)
-    return torch.sum(hits, 0).to(torch.int32), edges
+    return torch.sum(hits, 0).to(torch.int32), edges.to(dtype)

@@ -29,7 +29,7 @@ demo: $(VENV)/.installed  ## train the handwritten-digit reader on all of MNIST
 	$(BIN)/python examples/digits.py
 
 test: $(VENV)/.test  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.lint $(VENV)/.test  ## style, types, and the floors of the design
 	$(BIN)/ruff check .

@@ -14,7 +14,8 @@ from kerata.core.op import convert
 from kerata.core.symbolic import KerasTensor
 from kerata.layers.base import Layer
 from kerata.layers.preprocessing import text
-from kerata.layers.preprocessing.lookup import StringLookup, batches_of, refuse_path
+from kerata.layers.preprocessing.index_lookup import batches_of, refuse_path
+from kerata.layers.preprocessing.lookup import StringLookup
 
 __all__ = ["TextVectorization"]
 

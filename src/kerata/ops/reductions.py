@@ -132,7 +132,7 @@ def median(x: FloatArray, axis: Axis = None, keepdims: bool = False) -> Array:
 @op
 def quantile(x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Array:
     """Return the values below which the fractions `q` (0 to 1) of all lie."""
-    return arrays.cast(xp.quantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
+    return arrays.cast(xp.quantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), dtypes.dtype_of(x))
 
 
 @op
@@ -140,7 +140,7 @@ def percentile(
     x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """Return the values below which `q` per cent of all lie."""
-    return arrays.cast(xp.percentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
+    return arrays.cast(xp.percentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), dtypes.dtype_of(x))
 
 
 def _running(x: Any, dtype: Any) -> str:
@@ -295,7 +295,7 @@ def nanquantile(
     x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """Return the values below which the fractions `q` (0 to 1) of all that is not NaN lie."""
-    return arrays.cast(xp.nanquantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
+    return arrays.cast(xp.nanquantile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), dtypes.dtype_of(x))
 
 
 @op
@@ -303,4 +303,4 @@ def nanpercentile(
     x: FloatArray, q: FloatArray, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """Return the values below which `q` per cent of all that is not NaN lie."""
-    return arrays.cast(xp.nanpercentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), x.dtype)
+    return arrays.cast(xp.nanpercentile(x, q, axis=_axis(axis), method=method, keepdims=keepdims), dtypes.dtype_of(x))

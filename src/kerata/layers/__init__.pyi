@@ -34,7 +34,9 @@ from .augmentation.geometry import RandomShear as RandomShear
 from .augmentation.geometry import RandomTranslation as RandomTranslation
 from .augmentation.geometry import RandomZoom as RandomZoom
 from .augmentation.histogram import AutoContrast as AutoContrast
-from .augmentation.histogram import ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization
+from .augmentation.histogram import (
+    ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization,
+)
 from .augmentation.histogram import Equalization as Equalization
 from .augmentation.mixing import CutMix as CutMix
 from .augmentation.mixing import MixUp as MixUp

@@ -231,6 +231,7 @@ def test_fashion_mnist(server, tmp_path):
         gzip.compress(b"\0\0\x08\x03\0\0"),
         idx(labels(1, 9))[:-9],
     ],
+    ids=["no gzip", "cut numbers", "another dtype", "empty", "cut header", "cut file"],
 )
 def test_a_damaged_idx_file_is_told(tmp_path, body):
     from kerata.datasets.fashion_mnist import _read_idx

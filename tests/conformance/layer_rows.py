@@ -72,7 +72,7 @@ class LayerRow:
     """How far 16 bits may be from float64, in parts of the largest value."""
 
     def __str__(self) -> str:
-        arguments = ",".join(f"{k}={v}" for k, v in self.kwargs.items())
+        arguments = ",".join(f"{k}={getattr(v, '__name__', v)}" for k, v in self.kwargs.items())
         return f"{self.name}({arguments}){' training' if self.training else ''} on {self.shape}".replace(" ", "")
 
     @property

@@ -77,7 +77,7 @@ WATCHERS = [
 ]
 
 
-@pytest.mark.parametrize("name, arguments", WATCHERS, ids=lambda v: str(v))
+@pytest.mark.parametrize("name, arguments", WATCHERS, ids=lambda v: str(v).partition(" at 0x")[0])
 def test_watchers_decide_alike(name, arguments):
     """The loop is played by hand, so that both see the very same numbers."""
     decisions = []

@@ -549,7 +549,10 @@ TRANSFORMS = [  # name, arguments, the array that it makes of IMAGE, or its shap
 ]
 
 
-@pytest.mark.parametrize("name, arguments, expected", TRANSFORMS, ids=[f"{row[0]}{row[1]}".partition(" at 0x")[0] for row in TRANSFORMS])
+IDS = [f"{row[0]}{row[1]}".partition(" at 0x")[0] for row in TRANSFORMS]
+
+
+@pytest.mark.parametrize("name, arguments, expected", TRANSFORMS, ids=IDS)
 def test_transforms(torchvision, name, arguments, expected):
     transform = getattr(torchvision.transforms, name)(*arguments)
     torch.manual_seed(3)

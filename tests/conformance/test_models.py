@@ -102,3 +102,31 @@ def test_a_variable_keeps_its_dtype_from_engine_to_engine():
             np.testing.assert_allclose(variable.numpy(), [0, 1, 2])
     with engines.using("numpy"):
         assert variable.value.dtype == variable.dtype == "float64"
+
+
+LOOPS = {
+    "map": lambda x: kerata.ops.map(lambda row: row * 2, x),
+    "vectorized_map": lambda x: kerata.ops.vectorized_map(lambda row: row * 2, x),
+    "scan": lambda x: kerata.ops.scan(lambda total, row: (total + row, total * row), kerata.ops.zeros((3,)), x)[1],
+    "associative_scan": lambda x: kerata.ops.associative_scan(lambda a, b: a + b, x, axis=1),
+    "while_loop": lambda x: kerata.ops.while_loop(lambda v: kerata.ops.max(v) < 9, lambda v: (v + 1,), (x,))[0],
+    "fori_loop": lambda x: kerata.ops.fori_loop(0, 3, lambda i, v: v * 2, x),
+    "switch": lambda x: kerata.ops.switch(kerata.ops.argmax(x[0]), [lambda v: v, lambda v: -v, lambda v: 0 * v], x),
+    "cond": lambda x: kerata.ops.cond(kerata.ops.sum(x) > 0, lambda: 1.0, lambda: 0.0) * x,
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_stands_in_the_graph_of_a_model(engine, loop):
+    inputs = layers.Input((3,))
+    outputs = LOOPS[loop](inputs)
+    assert outputs.shape == (None, 3)
+    x = np.random.default_rng(3).normal(size=(4, 3)).astype("float32")
+    got = models.Model(inputs, outputs)(engine.arrays.as_array(x))
+    np.testing.assert_allclose(np.asarray(got), np.asarray(LOOPS[loop](engine.arrays.as_array(x))), rtol=1e-6)
+
+
+def test_a_loop_in_a_graph_is_not_saved(engine, tmp_path):
+    inputs = layers.Input((3,))
+    with pytest.raises(errors.Unsupported, match="a layer of your own"):
+        models.Model(inputs, LOOPS["map"](inputs)).save(tmp_path / "model.keras")

@@ -21,7 +21,7 @@ from kerata import ops, tree
 from kerata.core.symbolic import KerasTensor
 
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "uint32", "float16", "bfloat16", "float32")
-FEW = ("bool", "bfloat16")  # for an op's further rows
+FEW = ("uint8", "bfloat16")  # for an op's further rows
 
 # The rows ---------------------------------------------------------------------------------------------------------
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kerata import errors, tree
-from kerata.core import dtypes
+from kerata.core import dtypes, scopes
 from kerata.core.lifting import assigned, carrying
 from kerata.core.lifting import custom_gradient as custom_gradient
 from kerata.core.op import Array, convert, op
-from kerata.core.symbolic import KerasTensor, Operation
+from kerata.core.symbolic import KerasTensor, Operation, any_symbolic
 from kerata.core.variable import Variable
 from kerata.engine import arrays, transforms, xp
 
@@ -21,11 +22,43 @@ __all__ = [
     "scan", "shape", "stop_gradient", "switch", "vectorized_map", "vectorize", "view", "while_loop",
 ]  # fmt: skip
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def _arrays(x: Any) -> Any:
     return tree.map_structure(convert, x)
 
 
+class InGraph(Operation):
+    """A loop or a choice in the graph of a functional model: its function is called again with the tensors."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(scopes.auto_name(function.__name__))
+        self.function = function
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the loop, or choose."""
+        return self.function(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Refuse: the functions of a loop are code, and files hold none."""
+        raise errors.Unsupported(
+            f"`ops.{self.function.__name__}` between the layers of a model cannot be saved: its functions are code.",
+            where=self.name, hint="call it in a layer of your own, and register the layer; or save the weights alone",
+        )  # fmt: skip
+
+
+def _also_in_graphs(function: F) -> F:
+    """Let `function` be called on symbolic tensors, too."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (InGraph(function) if any_symbolic(args, kwargs) else function)(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+@_also_in_graphs
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """Return true_fn() or false_fn(), both of one shape and dtype; a compiled function holds both.
 
@@ -35,8 +68,6 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
         >>> float(kerata.ops.cond(True, lambda: 1.0, lambda: 2.0))
         1.0
     """
-    if isinstance(pred, KerasTensor):
-        return Cond(true_fn, false_fn)(pred)
     pred = convert(pred)
     if not arrays.is_traced(pred):
         return true_fn() if bool(pred) else false_fn()
@@ -44,18 +75,6 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     return _with_state(
         lambda values: transforms.cond(pred != 0, carrying(true_fn, state), carrying(false_fn, state), values), state
     )
-
-
-class Cond(Operation):
-    """A choice in the graph of a functional model."""
-
-    def __init__(self, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> None:
-        super().__init__(name)
-        self.true_fn, self.false_fn = true_fn, false_fn
-
-    def call(self, pred: Any) -> Any:
-        """Choose."""
-        return cond(pred, self.true_fn, self.false_fn)
 
 
 def _with_state(run: Callable[[list[Any]], tuple[Any, list[Any]]], state: list[Variable]) -> Any:
@@ -66,6 +85,7 @@ def _with_state(run: Callable[[list[Any]], tuple[Any, list[Any]]], state: list[V
     return result
 
 
+@_also_in_graphs
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """Return branches[index](*operands); an index out of range means the nearest branch."""
     operands = tuple(_arrays(operand) for operand in operands)
@@ -77,6 +97,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     return _with_state(lambda values: transforms.switch(index, pure, values, *operands), state)
 
 
+@_also_in_graphs
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
@@ -112,6 +133,7 @@ def while_loop(
     return type(loop_vars)(values) if several else values[0]
 
 
+@_also_in_graphs
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """Return `init_val` after body_fun(i, value) for i from lower to upper - 1."""
     start = _arrays(init_val)
@@ -124,6 +146,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     return _with_state(run, state)
 
 
+@_also_in_graphs
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -153,11 +176,13 @@ def scan(
     return _with_state(run, state)
 
 
+@_also_in_graphs
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """Return f of each row of `xs`, stacked; one row at a time."""
     return scan(lambda carry, x: (carry, f(x)), 0, xs)[1]
 
 
+@_also_in_graphs
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     """Return `function` of each row of `elements`, stacked; all rows at once."""
     return transforms.vmap(lambda x: _arrays(function(x)), 0, 0)(_arrays(elements))
@@ -169,6 +194,7 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
         raise errors.Unsupported("`signature` is not offered.", where="ops.vectorize", hint="use vectorized_map")
     excluded = set(excluded or ())
 
+    @_also_in_graphs
     def call(*args: Any) -> Any:
         kept = [i for i in range(len(args)) if i not in excluded]
         wide = xp.broadcast_arrays(*(convert(args[i]) for i in kept))
@@ -185,6 +211,7 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
     return call
 
 
+@_also_in_graphs
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """Return all running results of an associative f, in logarithmically many parallel steps."""
     return transforms.associative_scan(f, _arrays(elems), reverse, axis)

@@ -41,9 +41,11 @@ class RecurrentRow(Row):
     """A row whose arguments may be layers."""
 
     def ours(self, **more: Any) -> Any:
+        kerata.utils.clear_session(free_memory=False)  # so that the names of the layers inside count from the start
         return made(inner(self.layer, **self.kwargs, **more), kerata.layers)
 
     def theirs(self, **more: Any) -> Any:
+        keras.utils.clear_session(free_memory=False)
         return made(inner(self.layer, **self.kwargs, **more), keras.layers)
 
 

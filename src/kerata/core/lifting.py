@@ -199,6 +199,7 @@ class _Compiled:
             self.result = result
             return outputs, written
 
+        pure.__qualname__ = getattr(function, "__qualname__", pure.__qualname__)  # what a warning calls it
         self.program = engine.transforms.compile(pure)
 
     def __call__(self, dynamic: list[Any]) -> Any:

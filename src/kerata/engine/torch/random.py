@@ -17,7 +17,7 @@ from kerata.engine.torch.tensors import as_dtype, as_tensor, device, is_traced, 
 
 __all__ = [
     "uniform", "normal", "truncated_normal", "randint", "keep_mask", "categorical", "gamma", "beta", "binomial",
-    "permutation", "seed",
+    "permutation",
 ]  # fmt: skip
 
 _WORD = 2**64 - 1

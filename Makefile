@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs api clean
+.PHONY: demo test lint bench docs api errors clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -44,6 +44,9 @@ docs: $(VENV)/.test  ## run every example of the guide pages
 
 api: $(VENV)/.test  ## compare the public names with Keras's, and write docs/api-differences.md
 	$(BIN)/python -m tools.api --markdown docs/api-differences.md
+
+errors: $(VENV)/.test  ## write docs/errors.md, the catalogue of mistakes, from the table that the tests run
+	$(BIN)/python -m tools.mistakes
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

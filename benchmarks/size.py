@@ -10,7 +10,7 @@ from pathlib import Path
 FLOORS = {
     "doors": (
         "cli", "compat", "datasets", "__main__.py", "__init__.py", "backend.py", "legacy", "mixed_precision.py",
-        "preprocessing",
+        "preprocessing", "visualization", "wrappers",
     ),
     "models, saving": ("models", "saving"),
     "training, callbacks, data": ("training", "callbacks", "data"),

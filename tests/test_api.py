@@ -48,7 +48,8 @@ def test_the_list_and_the_installed_keras_agree(public):
         assert public[path].kind == entry.kind, path
         names = [api._split(word)[0] for word in entry.parameters]
         assert [api._split(word)[0] for word in public[path].parameters] == names, path
-        assert entry.members.keys() <= public[path].members.keys(), path
+        of_one_backend = {"compute_loss_and_updates", "jax_state_sync"}  # which the list was made with
+        assert entry.members.keys() - of_one_backend <= public[path].members.keys(), path
 
 
 # The comparison itself ------------------------------------------------------------------------------------------
@@ -143,10 +144,10 @@ def test_missing_and_other_kinds():
 
 
 def test_page_and_table():
-    found = {"keras.ops.add": {}, "keras.ops.sub": {"": "missing"}, "keras.Model": {"train_step": "lacks state"}}
+    found = {"keras.ops.add": {}, "keras.ops.sub": {"": "missing"}, "keras.Model": {"summary": "has format besides"}}
     page = api.page(found)
     assert "| ops | 2 | 1 | 1 | 1 | 50.0 | 0 | 1 |" in page
-    assert "| `keras.Model.train_step` | `lacks state` | a step takes one batch" in page
+    assert "| `keras.Model.summary` | `has format besides` | takes `format` besides" in page
 
 
 def test_command(capsys, tmp_path):

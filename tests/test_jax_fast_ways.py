@@ -1,19 +1,25 @@
-"""When the JAX engine leaves attention to cuDNN. No GPU is at hand: what would be called is written down instead."""
+"""When the JAX engine leaves attention and the LSTM to cuDNN.
+
+No GPU is at hand: what would be called is written down, and the same thing computed instead.
+"""
 
 import inspect
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import rnn
 
 import kerata
-from kerata import config, layers, ops
+from kerata import config, layers, ops, tree
 from kerata.core.op import OPS
 from kerata.engine.jax import fast_ways as WAYS
 
 RNG = np.random.default_rng(0)
 XLA = jax.nn.dot_product_attention
+LSTM = f"{layers.LSTMCell.__module__}.LSTMCell"
 
 
 def qkv(dtype="bfloat16", heads=(4, 4)):
@@ -38,7 +44,8 @@ def calls(monkeypatch):
 
 def test_a_fast_way_has_the_signature_of_its_op():
     for name, way in WAYS.items():
-        assert list(inspect.signature(way).parameters) == list(inspect.signature(OPS[name].body).parameters)
+        if name != LSTM:
+            assert list(inspect.signature(way).parameters) == list(inspect.signature(OPS[name].body).parameters)
 
 
 MASK = RNG.random((2, 1, 3, 5)) > 0.3
@@ -101,3 +108,112 @@ def test_a_layer_hands_its_choice_on(layer, calls):
         calls.clear()
         layer(flash_attention=choice, dtype="mixed_bfloat16")(x, x)
         assert calls[-1:] == ["cudnn"] * chosen, choice
+
+
+# The LSTM ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Stand on a CUDA device."""
+    devices = jax.devices
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "devices", lambda kind=None: devices(None if kind == "cuda" else kind))
+
+
+@pytest.fixture
+def lengths(cuda, monkeypatch):
+    """Let the kernel be JAX's reference of it, and list the lengths that it is given."""
+    found = []
+
+    def kernel(x, h, c, weights, seq_lengths, *, input_size, hidden_size, num_layers, dropout, bidirectional):
+        sizes = input_size, hidden_size, num_layers
+        assert (x.dtype, weights.shape) == ("float32", (rnn.get_num_params_in_lstm(*sizes, bidirectional),))
+        found.append(np.asarray(seq_lengths).tolist())
+        parts = rnn.unpack_lstm_weights(weights, *sizes, bidirectional)
+        return rnn.lstm_ref(x, h, c, *parts, seq_lengths, *sizes, dropout, bidirectional)
+
+    monkeypatch.setattr(rnn, "lstm", kernel)
+    return found
+
+
+X = RNG.normal(size=(2, 5, 3)).astype("float32")
+START = [RNG.normal(size=(2, 4)).astype("float32") for _ in range(2)]
+STEPS = np.arange(5)
+ENDS, BEGINS, NOTHING = (STEPS < [[2], [5]], STEPS >= [[2], [0]], STEPS < [[0], [5]])
+ALL = {"return_sequences": True, "return_state": True, "bias_initializer": "normal"}
+BY_KERNEL = [
+    (ALL, None, START),
+    ({"go_backwards": True, "use_bias": False, **ALL}, None, START),
+    ({"stateful": True, "dropout": 0.5}, None, []),  # nothing is dropped but in training
+    (ALL, ENDS, START),
+    ({"zero_output_for_mask": True}, ENDS, []),
+]
+
+
+@pytest.mark.parametrize(("settings", "mask", "start"), BY_KERNEL)
+def test_an_lstm_by_the_kernel_is_the_loop(settings, mask, start, lengths, monkeypatch):
+    layer, x, states = layers.LSTM(4, **settings), kerata.Variable(X), [kerata.Variable(s) for s in start]
+    layer.build(X.shape)
+
+    def loss():
+        y = tree.flatten(layer(x, mask=mask, initial_state=states or None))
+        return sum(ops.sum(ops.sin(part + i)) for i, part in enumerate(y)), y
+
+    def outcome():
+        layer.reset_state()
+        run = kerata.value_and_grad(loss, [x, *states, *layer.weights], has_aux=True)
+        return tree.flatten(kerata.jit(run)() if mask is None else run())
+
+    by_kernel = outcome()
+    assert lengths and all(found == ([5, 5] if mask is None else [2, 5]) for found in lengths)
+    monkeypatch.delitem(WAYS, LSTM)
+    for got, expected in zip(by_kernel, outcome(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("settings", "given"), [
+    (ALL, {"mask": BEGINS}),
+    (ALL, {"mask": NOTHING}),
+    ({"go_backwards": True}, {"mask": ENDS}),
+    ({"use_cudnn": False}, {}),
+    ({"unroll": True}, {}),
+    ({"activation": "relu"}, {}),
+    ({"recurrent_activation": "hard_sigmoid"}, {}),
+    ({"dtype": "bfloat16"}, {}),
+    ({"dtype": "mixed_bfloat16"}, {}),
+    ({"recurrent_dropout": 0.5}, {"training": True}),
+])  # fmt: skip
+def test_what_the_kernel_does_not_do_is_left_to_the_loop(settings, given, lengths):
+    layers.LSTM(4, **settings)(X, **given)
+    assert lengths == []
+
+
+def test_jax_takes_the_call_of_its_kernel_and_the_gradient(cuda, monkeypatch):
+    sizes = types.SimpleNamespace(compute_rnn_workspace_reserve_space_sizes=lambda *args: (8, 8))  # cuDNN would tell
+    monkeypatch.setattr(rnn, "gpu_rnn", sizes)
+    layer = layers.LSTM(4)
+    layer.build(X.shape)
+    program = str(jax.make_jaxpr(jax.grad(lambda x: ops.sum(layer(x))))(X))
+    assert "rnn_fwd" in program and "rnn_bwd" in program and "scan" not in program
+    mapped = str(jax.make_jaxpr(jax.vmap(layer))(X[None]))  # of many at once there is no kernel
+    assert "scan" in mapped and "rnn_fwd" not in mapped
+
+
+def test_where_the_kernel_is_not_the_loop_runs(lengths, monkeypatch):
+    layer = layers.LSTM(4)
+    expected = np.asarray(layer(X))
+    inside = kerata.jit(lambda mask: layer(X, mask=mask))(ENDS)  # its values are not known in a program
+    np.testing.assert_allclose(inside, layer(X, mask=ENDS), rtol=1e-5, atol=1e-6)
+    layers.GRU(4)(X)
+    with kerata.device("cpu:0"):
+        layer(X)
+    assert lengths == [[5, 5], [2, 5]]
+
+    def refuse(*args, **kwargs):
+        raise NotImplementedError("no batching rule")
+
+    monkeypatch.setattr(rnn, "lstm", refuse)
+    np.testing.assert_allclose(layer(X), expected, rtol=1e-5, atol=1e-6)
+    monkeypatch.undo()  # no GPU again
+    np.testing.assert_allclose(layer(X), expected, rtol=1e-5, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import gc
 import io
 import os
 import pickle
@@ -70,6 +71,180 @@ def assert_same(found, expected, tolerance=1e-5):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=tolerance, atol=tolerance)
 
 
+# Variables as parameters --------------------------------------------------------------------------------------------
+
+
+def torch_loop(model, steps, rate=0.1):
+    """Train a model as it is, in PyTorch."""
+    optimizer = torch.optim.SGD([v.value for v in model.trainable_variables], lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(TX, training=True), TY).backward()
+        optimizer.step()
+
+
+def test_variables_are_parameters_from_the_start():
+    model = small_model()
+    kinds = [(type(v.value) is nn.Parameter, v.value.requires_grad) for v in model.weights]
+    assert kinds == [(v.trainable, v.trainable) for v in model.weights] and not all(v.trainable for v in model.weights)
+    parameters = [v.value for v in model.trainable_variables]
+    assert all(v.value is p and v.value.is_leaf for v, p in zip(model.trainable_variables, parameters))
+    for variable in (kerata.Variable(1), kerata.Variable(1.0, trainable=False), kerata.Variable(True)):
+        assert type(variable.value) is torch.Tensor and not variable.value.requires_grad
+    given = torch.ones(2, requires_grad=True)
+    variable = kerata.Variable(given * 2)
+    assert variable.value.is_leaf and variable.value.data_ptr() != given.data_ptr()
+    assert np.asarray(variable).tolist() == variable.numpy().tolist() == [2, 2] and int(variable[0]) == 2
+
+
+def test_a_loop_of_pytorch_and_fit_train_a_model_in_turn():
+    model = small_model()
+    other = twin(model, small_model)
+    parameters = [v.value for v in model.trainable_variables]
+    torch_loop(model, 2)
+    fit(model, 2)
+    torch_loop(model, 2)
+    model.compile(kerata.optimizers.SGD(0.1), "mse", jit_compile=False)
+    model.train_on_batch(X, Y)
+    fit(other, 7)
+    assert_same(model.get_weights(), other.get_weights())
+    assert all(v.value is p for v, p in zip(model.trainable_variables, parameters))
+    loop(module := as_torch_module(model), 1)  # the view has these very parameters
+    assert [id(p) for p in module.parameters()] == [id(p) for p in parameters]
+    fit(other, 1)
+    assert_same(model.get_weights(), other.get_weights())
+    state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    torch_loop(model, 1)
+    assert not torch.equal(state["first.kernel"], parameters[0])
+    module.load_state_dict(state)
+    assert_same(model.get_weights(), other.get_weights())
+
+
+def test_what_is_assigned_has_no_history():
+    w = kerata.Variable([1.0, 2.0])
+    counter = kerata.Variable(0.0, trainable=False)
+    parameter, before = w.value, w.value.detach()
+    for variable, value in ((w, w.value * 2), (counter, counter + ops.sum(w))):
+        assert value.requires_grad
+        variable.assign(value)
+        assert variable.value.grad_fn is None
+    assert w.value is parameter and parameter.requires_grad and parameter.tolist() == [2, 4] and counter.numpy() == 3
+    assert before.tolist() == [1, 2]  # what was read before stays as it was
+    loss = (w * w).sum()
+    kerata.optimizers.SGD(1.0).apply([torch.ones(2)], [w])
+    assert w.value is parameter and parameter.tolist() == [1, 3] and parameter.is_leaf
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()  # its slopes would be those at other weights
+
+
+def test_freezing_is_requires_grad():
+    layer = layers.Dense(2, trainable=False)
+    layer.build((None, 3))
+    kernel, bias = layer.kernel.value, layer.bias.value
+    assert type(kernel) is nn.Parameter and not kernel.requires_grad and not layer(torch.ones(1, 3)).requires_grad
+    layer.trainable = True
+    assert kernel.requires_grad and layer.kernel.value is kernel
+    bias.requires_grad_(False)
+    assert layer.trainable_weights == [layer.kernel]
+    copied = copy.deepcopy(layer)
+    assert [v.value.requires_grad for v in copied.weights] == [True, False]
+    assert copied.kernel.value is not kernel and copied.kernel.value.data_ptr() != kernel.data_ptr()
+    copied.trainable = True
+    assert copied.bias.value.requires_grad and not bias.requires_grad
+
+
+@pytest.mark.parametrize("home", ["torch", "jax"])
+def test_a_value_on_several_engines(home):
+    with engines.using(home):
+        w = kerata.Variable([1.0, 2.0])
+    parameter = w.value
+    with engines.using("jax"):
+        assert engines.arrays.is_array(w.value) and kerata.grad(lambda: ops.sum(w**2), w)().tolist() == [2, 4]
+        w.assign(w.value + 1)
+    assert w.value is parameter and parameter.tolist() == [2, 3]
+    with torch.no_grad():
+        parameter.mul_(2)
+    with engines.using("jax"):
+        assert w.value.tolist() == [4, 6]
+
+
+class Inside(layers.Layer):
+    """Layers that kerata computes by transforms of its own."""
+
+    def build(self, shape):
+        with kerata.RematScope("full"):
+            self.again = layers.Dense(4)
+        self.compiled, self.counted = layers.Dense(4), self.add_weight((), "zeros", trainable=False)
+        self.by_program = kerata.jit(lambda x: self.compiled(x))
+        for layer in (self.again, self.compiled):
+            layer.build(shape)
+
+    def call(self, x):
+        y = ops.fori_loop(0, 2, lambda i, y: self.again(y), self.by_program(self.again(x)))
+        self.counted.assign_add(ops.mean(y))
+        return y
+
+
+def test_gradients_flow_through_what_kerata_transforms():
+    layer = Inside()
+    layer(X)
+    parameters = [v.value for v in layer.trainable_weights]
+    layer(TX).square().sum().backward()
+    expected = kerata.grad(lambda: ops.sum(layer(X) ** 2), layer)()
+    assert_same([p.grad for p in parameters], expected)
+    assert not any(g.requires_grad for g in expected) and not layer.counted.value.requires_grad
+
+
+def test_kerata_keeps_no_history_of_its_own():
+    model, other = small_model(), layers.Dense(4)
+    other.build((None, 4))
+    weights = [v.value for v in other.weights]
+    seen = []
+
+    def loss_fn():
+        seen.append(other(X).requires_grad)  # nobody asks for this layer's gradients
+        return ops.mean(model(X) ** 2)
+
+    results = kerata.value_and_grad(loss_fn, model)()
+    assert seen == [False] and all(w.grad is None for w in weights)
+    assert not any(x.requires_grad for x in kerata.tree.flatten(results))
+    model = kerata.Sequential([kerata.Input((4,)), layers.Dense(1)])
+    model.compile(kerata.optimizers.SGD(0.1, momentum=0.9), "mse")
+
+    def tensors():
+        gc.collect()
+        return sum(issubclass(type(x), torch.Tensor) for x in gc.get_objects())
+
+    for _ in range(3):
+        model.train_on_batch(X, Y)
+    before = tensors()
+    for _ in range(200):
+        model.train_on_batch(X, Y)
+    assert tensors() <= before
+    held = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    assert all(v.value.grad_fn is None and v.value.grad is None for v in held)
+    assert not ops.convert_to_tensor(model.predict_on_batch(X)).requires_grad
+
+
+def test_a_step_as_keras_users_write_it_for_pytorch():
+    class Model(kerata.Sequential):
+        def train_step(self, data):
+            x, y = data
+            for p in (parameters := [v.value for v in self.trainable_weights]):
+                p.grad = None
+            loss = self.compute_loss(x, y, self(x, training=True))
+            loss.backward()
+            with torch.no_grad():
+                self.optimizer.apply([p.grad for p in parameters], self.trainable_weights)
+            return {"loss": loss}
+
+    model = Model(small_model().layers)
+    other = twin(model, small_model)
+    fit(model, 2)
+    fit(other, 2)
+    assert_same(model.get_weights(), other.get_weights())
+
+
 # A model as a module ----------------------------------------------------------------------------------------------
 
 
@@ -126,7 +301,7 @@ def test_memory_is_shared():
     assert kernel.detach().tolist() == [[1.0, 1.0]] * 3
     kernel.data.zero_()
     assert given.sum() == 6  # the tensor that was assigned is still its owner's
-    assert not layer.kernel.value.requires_grad and kernel.requires_grad
+    assert layer.kernel.value is kernel
 
 
 def test_names_kinds_and_freezing():
@@ -201,7 +376,7 @@ def test_it_is_a_part_of_other_modules():
     net = nn.Sequential(as_torch_module(inner), nn.Linear(3, 1))
     x = TX.clone().requires_grad_()
     (net(x).sum() + sum(net[0].losses)).backward()
-    weights, outer = inner.kernel.value, net[1].weight.detach()
+    weights, outer = inner.kernel.value.detach(), net[1].weight.detach()
     assert_same(x.grad, (outer @ weights.T).expand(32, 4))
     assert_same(net[0].kernel.grad, TX.sum(0)[:, None] * outer + weights)  # the gradient of 0.5 w² is w
 
@@ -458,7 +633,7 @@ def test_tensors_and_loaders_as_data(name):
 def test_dlpack(name):
     with engines.using(name):
         variable = kerata.Variable(np.arange(6, dtype="float32").reshape(2, 3))
-        for array in (variable, variable.value, ops.add(variable, 0)):
+        for array in (variable, ops.stop_gradient(variable.value), ops.stop_gradient(ops.add(variable, 0))):
             assert torch.from_dlpack(array).tolist() == [[0, 1, 2], [3, 4, 5]]
         assert ops.add(torch.ones(2), 1).tolist() == [2, 2]
 

@@ -192,7 +192,26 @@ def from_keras() -> dict[str, Entry]:
 
     things = dict(_walk(keras, "keras"))
     classes = {thing for thing in things.values() if inspect.isclass(thing)}
-    return {path: _entry(thing, classes.__contains__) for path, thing in sorted(things.items())}
+    entries = {path: _entry(thing, classes.__contains__) for path, thing in sorted(things.items())}
+    _take_trainers_of_all_backends(list(entries.values()))
+    return entries
+
+
+def _take_trainers_of_all_backends(entries: list[Entry]) -> None:
+    """Leave out what models have on Keras's JAX backend alone, where steps also pass the state along.
+
+    Keras's guides write `train_step(self, data)`, as its other backends have it.
+    """
+    from keras.src.backend.jax.trainer import JAXTrainer
+    from keras.src.backend.torch.trainer import TorchTrainer
+
+    for entry in entries:
+        if inspect.isclass(entry.source) and issubclass(entry.source, JAXTrainer):
+            for name, words in list(entry.members.items()):
+                if name in vars(JAXTrainer) and not hasattr(TorchTrainer, name):
+                    del entry.members[name]
+                elif name in vars(JAXTrainer) and words is not None:
+                    entry.members[name] = _parameters(getattr(TorchTrainer, name))[1:]
 
 
 def from_list(file: str | Path) -> dict[str, Entry]:

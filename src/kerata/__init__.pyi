@@ -79,6 +79,12 @@ from . import (
 from . import (
     utils as utils,
 )
+from . import (
+    visualization as visualization,
+)
+from . import (
+    wrappers as wrappers,
+)
 from .core.dtype_policies import DTypePolicy as DTypePolicy
 from .core.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
 from .core.function import Function as Function

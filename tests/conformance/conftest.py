@@ -39,7 +39,7 @@ def traced_and_not_lowered(monkeypatch):
     if "torch" in INSTALLED:
         from kerata.engine.torch import compiling
 
-        monkeypatch.setattr(compiling, "lowered", lambda graph, inputs: graph)
+        monkeypatch.setattr(compiling, "lowered", lambda graph: graph)
 
 
 @pytest.fixture(params=params([name for name in config.ENGINES if name != "numpy"]))

@@ -126,7 +126,7 @@ def check_layer(engine_name, name, shape, **kwargs):
         got = layer(engine.arrays.as_array(x.astype("float32")))
         symbol = layer(KerasTensor((None, *shape[1:])))
     assert tuple(got.shape) == wanted.shape and symbol.shape == (None, *wanted.shape[1:])
-    np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=1e-3, atol=1e-3)
 
 
 @given(rank=st.integers(1, 3), data=st.data())

@@ -87,7 +87,7 @@ def results(row: LayerRow, layer, copies=1):
 def test_value(engine, row):
     for got, wanted in zip(results(row, built(row)), expected(row), strict=True):
         assert got.shape == wanted.shape and dtypes.dtype_of(got) == single(wanted).dtype.name
-        np.testing.assert_allclose(np.asarray(got), wanted, rtol=row.tolerance, atol=row.tolerance)
+        np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=row.tolerance, atol=row.tolerance)
 
 
 @every_row
@@ -152,7 +152,7 @@ def test_gradient(differentiating, row):
         wrt = [*holders.values(), *(layer.weights[i] for i in trained)]
         (_, outputs), gradients = kerata.jit(lambda: kerata.value_and_grad(loss, wrt, has_aux=True)())()
     for got, wanted in zip(outputs, expected(row), strict=True):
-        np.testing.assert_allclose(np.asarray(got), wanted, rtol=row.tolerance, atol=row.tolerance)
+        np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=row.tolerance, atol=row.tolerance)
     if not differentiated(row):
         return
     directions = [rng.normal(size=g.shape) for g in gradients]
@@ -204,7 +204,7 @@ def test_draws(differentiating, name, kwargs, shape):
     with engines.using(differentiating):
         kerata.utils.set_random_seed(1)
         eager = getattr(kerata.layers, name)(**kwargs, seed=7)
-        first, second = (np.asarray(eager(*inputs, training=True)) for _ in range(2))
+        first, second = (ops.convert_to_numpy(eager(*inputs, training=True)) for _ in range(2))
         compiled = getattr(kerata.layers, name)(**kwargs, seed=7)
         compiled.build(*[x.shape] * len(inputs))
         compiled.set_weights(eager.get_weights())

@@ -26,6 +26,7 @@ class Callback:
     """
 
     reads_only_logs = False
+    _idle: tuple[Callable[..., Any], ...] = ()  # batch hooks of the class that do nothing with these arguments
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -44,6 +45,9 @@ class Callback:
         """Receive the model."""
         self._model = model
 
+    def _close(self) -> None:
+        """Called when a run has ended, also by an error: let go of files and the like."""
+
     def on_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """The older name of `on_train_batch_begin`."""
 
@@ -58,11 +62,11 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called before a training step."""
-        self.on_batch_begin(batch, logs)
+        self.on_batch_begin(batch, logs=logs)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called after a training step."""
-        self.on_batch_end(batch, logs)
+        self.on_batch_end(batch, logs=logs)
 
     def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Called before a step of `evaluate`."""
@@ -95,13 +99,34 @@ class Callback:
         """Called when `predict` ends."""
 
 
-def _overrides(callback: Callback, *hooks: str) -> bool:
-    return any(getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback) for hook in hooks)
-
-
 def _batch_hooks(mode: str) -> tuple[str, ...]:
     own = (f"on_{mode}_batch_begin", f"on_{mode}_batch_end")
     return (*own, "on_batch_begin", "on_batch_end") if mode == "train" else own
+
+
+def _hears_batches(callback: Any, mode: str) -> bool:
+    """Return whether a callback has a hook for the batches of `mode` that does something."""
+    if not isinstance(callback, Callback):
+        return True
+    return any(
+        hook in vars(callback) or getattr(type(callback), hook) not in (getattr(Callback, hook), *callback._idle)
+        for hook in _batch_hooks(mode)
+    )
+
+
+def _acts_between_batches(callback: Any, mode: str) -> bool:
+    """Return whether a callback may touch the model between batches: what a class says holds for its own hooks."""
+    if not getattr(callback, "reads_only_logs", False):
+        return True
+    if not isinstance(callback, Callback):
+        return False
+    hooks = _batch_hooks(mode)
+    for kind in type(callback).__mro__:
+        if "reads_only_logs" in vars(kind):
+            return any(hook in vars(callback) for hook in hooks)
+        if any(hook in vars(kind) for hook in hooks):
+            return True
+    return False
 
 
 class CallbackList:
@@ -127,9 +152,12 @@ class CallbackList:
 
         self.callbacks: list[Any] = [c for c in tree.flatten(callbacks or []) if c is not None]
         for callback in self.callbacks:
-            if not hasattr(callback, "on_epoch_end"):
+            if not hasattr(callback, "on_epoch_end") or isinstance(callback, type):
                 hint = f"{callback.__name__}() makes one" if isinstance(callback, type) else None
-                raise errors.InvalidType("this is no callback.", where="fit: callbacks", got=repr(callback), hint=hint)
+                raise errors.InvalidType(
+                    "this is no callback.", where="fit: callbacks", expected="a Callback", got=repr(callback),
+                    hint=hint or "derive its class from kerata.callbacks.Callback",
+                )  # fmt: skip
         self.history: Any = next((c for c in self.callbacks if isinstance(c, History)), None)
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
             self.callbacks.append(ProgbarLogger())
@@ -140,10 +168,11 @@ class CallbackList:
         if model is not None:
             self.set_model(model)
         self.set_params(params)
-        self._active = {
-            mode: [c for c in self.callbacks if not isinstance(c, Callback) or _overrides(c, *_batch_hooks(mode))]
-            for mode in ("train", "test", "predict")
-        }
+        self._sort()
+
+    def _sort(self) -> None:
+        modes = ("train", "test", "predict")
+        self._active = {mode: [c for c in self.callbacks if _hears_batches(c, mode)] for mode in modes}
         self._progress = [c for c in self.callbacks if hasattr(c, "on_steps")]
 
     if TYPE_CHECKING:
@@ -170,10 +199,11 @@ class CallbackList:
         """Add a callback at the end."""
         self.callbacks.append(callback)
         callback.set_params(self.params)
+        self._sort()
 
     def needs_exact_steps(self, mode: str) -> bool:
         """Return whether a callback may read or change the model between batches."""
-        return any(not getattr(c, "reads_only_logs", False) for c in self._active[mode])
+        return any(_acts_between_batches(c, mode) for c in self._active[mode])
 
     def set_steps(self, steps: int) -> None:
         """Tell how many steps an epoch has, once that is known."""
@@ -182,7 +212,7 @@ class CallbackList:
     def before_step(self, mode: str, step: int) -> None:
         """Call the begin hooks of one exact step."""
         for callback in self._active[mode]:
-            getattr(callback, f"on_{mode}_batch_begin")(step, {})
+            getattr(callback, f"on_{mode}_batch_begin")(step, logs={})
 
     def after_steps(
         self, mode: str, start: int, stop: int, last: dict[str, Any], logs_of: Callable[[int], Any]
@@ -196,15 +226,15 @@ class CallbackList:
                     self.before_step(mode, step)
                 logs = logs_of(step)
                 for callback in active:
-                    getattr(callback, f"on_{mode}_batch_end")(step, logs)
+                    getattr(callback, f"on_{mode}_batch_end")(step, logs=logs)
         for callback in self._progress:
             callback.on_steps(mode, stop, last)
 
     def finish(self) -> None:
         """Close what must be closed, also after an error."""
         for callback in self.callbacks:
-            if hasattr(callback, "close"):
-                callback.close()
+            if hasattr(callback, "_close"):
+                callback._close()
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Tell every callback `verbose`, `epochs` and `steps`."""
@@ -228,8 +258,12 @@ def _call_all(hook: str) -> Callable[..., None]:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         _, *given, logs = bound.arguments.values()
+        logs = {} if logs is None else logs
         for callback in self.callbacks:
-            getattr(callback, hook)(*given, {} if logs is None else logs)
+            if "_batch_" in hook:  # as Keras calls them
+                getattr(callback, hook)(*given, logs=logs)
+            else:
+                getattr(callback, hook)(*given, logs)
 
     return method
 

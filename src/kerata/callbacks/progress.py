@@ -60,7 +60,7 @@ class ProgbarLogger(Callback):
         if self._bar is not None and mode == self._mode:
             self._bar.update(self._task, completed=done, metrics=_metrics(logs))
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Leave the terminal as it was, also after an error."""
         if self._bar is not None:
             self._bar.stop()
@@ -82,7 +82,7 @@ class ProgbarLogger(Callback):
             task = self._bar.tasks[0]
             total = task.total if task.total is not None else task.completed
             self._bar.update(self._task, total=total, metrics=_metrics(logs))
-            self.close()
+            self._close()
             return
         count = f"{self._steps} step{'s' if self._steps > 1 else ''}, " if self._steps else ""
         print(f"{title}: {count}{seconds:.1f} s{', ' if logs else ''}{_metrics(logs)}", flush=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from kerata import errors
 from kerata.callbacks.base import Callback
+from kerata.callbacks.rates import inner, learning_rates, rate_of
 
 __all__ = ["LambdaCallback", "LearningRateScheduler", "TerminateOnNaN"]
 
@@ -56,21 +57,23 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        given = (epoch, float(self.model.optimizer.learning_rate))
-        try:
-            inspect.signature(self.schedule).bind(*given)
-        except TypeError:  # it takes the epoch alone
-            given = (epoch,)
-        rate = self.schedule(*given)
-        if not isinstance(rate, (int, float)) and not hasattr(rate, "dtype"):
-            raise errors.InvalidType("the schedule returns a number.", where="LearningRateScheduler", got=repr(rate))
-        self.model.optimizer.learning_rate = float(rate)
-        if self.verbose:
-            print(f"\nEpoch {epoch + 1}: the learning rate is {float(rate)}")
+        for optimizer in inner(self.model.optimizer):
+            given: tuple[Any, ...] = (epoch, rate_of(optimizer))
+            try:
+                inspect.signature(self.schedule).bind(*given)
+            except TypeError:  # it takes the epoch alone
+                given = (epoch,)
+            rate = self.schedule(*given)
+            if not isinstance(rate, (int, float)) and not hasattr(rate, "dtype"):
+                where = "LearningRateScheduler"
+                raise errors.InvalidType("the schedule returns a number.", where=where, got=repr(rate))
+            optimizer.learning_rate = float(rate)
+            if self.verbose:
+                print(f"\nEpoch {epoch + 1}: the learning rate is {float(rate)}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs.update(learning_rates(self.model.optimizer))
 
 
 class TerminateOnNaN(Callback):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from kerata import errors
 from kerata.callbacks.base import Callback
 from kerata.callbacks.monitor import Monitor
+from kerata.callbacks.rates import inner, learning_rates, rate_of
 
 __all__ = ["EarlyStopping", "ReduceLROnPlateau"]
 
@@ -109,8 +113,6 @@ class ReduceLROnPlateau(Callback):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        from kerata import errors
-
         if factor >= 1.0:
             raise errors.InvalidArgument("the factor makes the rate smaller.", where="ReduceLROnPlateau", got=factor)
         if kwargs:
@@ -129,9 +131,8 @@ class ReduceLROnPlateau(Callback):
         return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
         if logs is not None:
-            logs["learning_rate"] = rate
+            logs.update(learning_rates(self.model.optimizer))
         self._watch.ask(self.model)
         current = self._watch.value(logs)
         if current is None:
@@ -143,9 +144,14 @@ class ReduceLROnPlateau(Callback):
             self._watch.best, self.wait = current, 0
         elif not self.in_cooldown():
             self.wait += 1
-            if self.wait >= self.patience and rate > self.min_lr:
-                new = max(rate * self.factor, self.min_lr)
-                self.model.optimizer.learning_rate = new
-                if self.verbose:
-                    print(f"Epoch {epoch + 1}: the learning rate is now {new}")
+            if self.wait >= self.patience and self._reduce(epoch):
                 self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def _reduce(self, epoch: int) -> bool:
+        """Make the learning rates smaller, and return whether any was."""
+        reducible = [o for o in inner(self.model.optimizer) if rate_of(o) > np.float32(self.min_lr)]
+        for optimizer in reducible:
+            optimizer.learning_rate = new = max(rate_of(optimizer) * self.factor, self.min_lr)
+            if self.verbose:
+                print(f"\nEpoch {epoch + 1}: the learning rate is now {new}")
+        return bool(reducible)

@@ -1,4 +1,4 @@
-"""The command `kerata`: `run` a script written for Keras, `info` about this machine and installation.
+"""The command `kerata`: `run` a script written for Keras, `info` about this machine, `summary` of a model's file.
 
 Each subcommand is a file of its own that is loaded when it is called: `kerata --help` loads no engine.
 """
@@ -36,6 +36,17 @@ def parser() -> argparse.ArgumentParser:
         description="Show the engine in use, its devices, versions, folders and settings.",
     )
     info.add_argument("--json", action="store_true", help="print one JSON object")
+
+    summary = commands.add_parser(
+        "summary",
+        help="show what a file of a model or of weights holds",
+        description="Show the layers of a model (.keras, .h5), or the arrays of a file of weights "
+        "(.weights.h5, .safetensors, .npz). No code from the file runs.",
+    )
+    summary.add_argument("file", help="the file")
+    summary.add_argument("--format", choices=("text", "html", "markdown"), default="text", help="the form of the table")
+    summary.add_argument("--expand", action="store_true", help="show the layers of models inside the model")
+    summary.add_argument("--arrays", action="store_true", help="show the arrays, even if the file holds a model")
     return top
 
 
@@ -54,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         run = run_module if chosen.module else run_script
         return run(chosen.program, chosen.arguments)
+    if chosen.command == "summary":
+        from kerata.cli.summary import show as show_summary
+
+        return show_summary(chosen.file, chosen.format, chosen.expand, chosen.arrays)
     from kerata.cli.info import show
 
     return show(as_json=chosen.json)

@@ -34,8 +34,10 @@ class Function(Operation):
             for t in tensors:
                 if not isinstance(t, KerasTensor):
                     raise errors.InvalidType(
-                        f"an {kind} of a functional model is a symbolic tensor.", where=self.name,
+                        f"an {kind} of a functional model is a symbolic tensor.", where=f"model {self.name!r}",
                         expected="kerata.Input(...) or the result of layers called on one", got=repr(t)[:80],
+                        hint="did a function or a `call` forget to return?" if t is None else
+                        "call the layer on a tensor: outputs = layer(inputs)",
                     )  # fmt: skip
         self.nodes, self.operations = sort_graph(self.inputs, self.outputs)
 
@@ -68,26 +70,42 @@ class Function(Operation):
                 values[id(symbol)] = value
         return tree.map_structure(fill, self._outputs_struct)
 
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in the order of `self.inputs`."""
+        return [_input_name(t) for t in self.inputs]
+
     def match(self, inputs: Any) -> list[Any]:
         """Return the values of `inputs` in the order of `self.inputs`."""
         if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
-            names = [_input_name(t) for t in self.inputs]
+            names = self.input_names
             missing = [n for n in names if n not in inputs]
             if missing:
-                raise errors.InvalidArgument(
-                    "the dictionary lacks inputs of the model.", where=self.name, expected=names, got=sorted(inputs)
-                )
+                raise _missing_input(self.name, missing[0], names, inputs)
             return [inputs[n] for n in names]
         if isinstance(self._inputs_struct, dict) and isinstance(inputs, dict):
-            inputs = {k: inputs[k] for k in self._inputs_struct if k in inputs}
+            if missing := [k for k in self._inputs_struct if k not in inputs]:
+                raise _missing_input(self.name, missing[0], list(self._inputs_struct), inputs)
+            inputs = {k: inputs[k] for k in self._inputs_struct}
         flat = tree.flatten(inputs)
         if len(flat) != len(self.inputs):
             raise errors.InvalidArgument(
-                "the number of inputs is wrong.", where=self.name,
-                expected=f"{len(self.inputs)}: {[_input_name(t) for t in self.inputs]}",
-                got=f"{len(flat)}: {[getattr(x, 'shape', x) for x in flat]}",
+                "the number of inputs is wrong.", where=f"model {self.name!r}",
+                expected=f"{len(self.inputs)}: {', '.join(f'{_input_name(t)} {t.shape}' for t in self.inputs)}",
+                got=f"{len(flat)}: {', '.join(str(getattr(x, 'shape', x)) for x in flat)}",
+                hint="give a list in this order, or a dict by these names" if len(self.inputs) > 1 else
+                "give one array, not a list of its rows: numpy.array(x)",
             )  # fmt: skip
         return flat
+
+
+def _missing_input(model: str, missing: Any, names: list[Any], inputs: dict[Any, Any]) -> errors.KerataError:
+    further = [name for name in inputs if name not in names]
+    hint = f"{further[0]!r} is no input: {errors.did_you_mean(str(further[0]), names)}" if further else None
+    return errors.InvalidArgument(
+        f"the dict lacks the input {missing!r}.", where=f"model {model!r}", expected=names, got=list(inputs),
+        hint=hint or "give an array for each input",
+    )  # fmt: skip
 
 
 def _input_name(tensor: KerasTensor) -> str:

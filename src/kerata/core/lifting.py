@@ -90,8 +90,9 @@ def value_and_grad(function: Callable[..., Any], wrt: Any = 0, has_aux: bool = F
     def transformed(*args: Any, **kwargs: Any) -> Any:
         if not engine.transforms.differentiable:
             raise errors.Unsupported(
-                f"the {engine.name()} engine takes no gradients.", hint="kerata.config.set_engine('jax')"
-            )
+                f"the {engine.name()} engine takes no gradients.", where="training",
+                hint="kerata.config.set_engine('jax')",
+            )  # fmt: skip
         variables = _variables_of(wrt)
         if variables is None:
             positions = (wrt,) if isinstance(wrt, int) else tuple(wrt)
@@ -203,7 +204,9 @@ class _Compiled:
         self.program = engine.transforms.compile(pure)
 
     def __call__(self, dynamic: list[Any]) -> Any:
-        outputs, written = self.program([v.raw_value() for v in self.reads], dynamic)
+        # A program is closed to PyTorch's `backward`, but inside a layer that would cut weights off unseen.
+        read = Variable.differentiable_value if around.call_depth else Variable.raw_value
+        outputs, written = self.program([read(v) for v in self.reads], dynamic)
         _store(self.writes, written)
         return self.result(outputs)
 
@@ -296,7 +299,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
             with scopes.surroundings(then), engine.using(name), StateScope(read, track_reads=True) as scope:
                 new_args, new_kwargs = place(values)
                 result = f(*new_args, **new_kwargs)
-            read[:] = read or [(v, v.raw_value()) for v in scope.reads or ()]
+            read[:] = read or [(v, v.differentiable_value()) for v in scope.reads or ()]
             written[:], values = scope.written()
             return result, values
 

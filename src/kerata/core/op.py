@@ -12,6 +12,7 @@ Everything else (axes, shapes, flags) reaches the body as given. A call on symbo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
@@ -20,6 +21,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, overload
 
 from kerata import config, engine, errors
 from kerata.core import dtypes, scopes
+from kerata.core.scopes import around
 from kerata.core.symbolic import KerasTensor, Operation, any_symbolic
 from kerata.core.variable import Variable
 
@@ -55,8 +57,9 @@ def convert(x: Any) -> Any:
         return engine.arrays.as_array(x)
     except TypeError as error:
         raise errors.InvalidType(
-            "this cannot be turned into a tensor.", where="kerata.ops", got=f"{type(x).__name__}: {x!r:.80}"
-        ) from error
+            "this cannot be turned into a tensor.", where="kerata.ops", got=f"{type(x).__name__}: {x!r:.80}",
+            expected="a tensor, an array, numbers or lists of them", hint="turn it into numbers first: float(x)",
+        ) from error  # fmt: skip
 
 
 def _from_list(x: Any) -> Any:
@@ -69,7 +72,10 @@ def _from_list(x: Any) -> Any:
     except ValueError:  # rows of unequal length
         array = np.empty((), object)
     if array.dtype.kind not in "biufc":
-        raise errors.InvalidArgument("a ragged or mixed list is no tensor.", where="kerata.ops", got=f"{x!r:.80}")
+        raise errors.InvalidArgument(
+            "a ragged or mixed list is no tensor.", where="kerata.ops", expected="rows of one length, of numbers",
+            got=f"{x!r:.80}", hint="kerata.utils.pad_sequences fills rows up",
+        )  # fmt: skip
     names = {"f": config.floatx(), "i": "int32", "c": "complex64"}
     return engine.arrays.as_array(array, names.get(array.dtype.kind))
 
@@ -245,15 +251,51 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
             for (holder, at), value in zip(places, meet([h[a] for h, a in places], inexact)):
                 holder[at] = value
         way: Any = engine.active().fast_ways.get(name)
-        if way is not None and (result := way(*values, **kwargs)) is not NotImplemented:
-            return result
-        return body(*values, **kwargs)
+        __tracebackhide__ = True
+        try:
+            if way is not None and (result := way(*values, **kwargs)) is not NotImplemented:
+                return result
+            return body(*values, **kwargs)
+        except Exception as error:
+            raise _explained(error, name, roles, values, kwargs) from None
 
     call.body = body  # type: ignore[attr-defined]
     call.is_op = True  # type: ignore[attr-defined]
     call.roles = roles  # type: ignore[attr-defined]
     OPS[name] = call
     return call
+
+
+def _explained(error: Exception, name: str, roles: dict[str, Any], values: list[Any], kwargs: Any) -> BaseException:
+    """Return what went wrong in an op: where an engine says so, with the shapes; the innermost op tells."""
+    if isinstance(error, errors.KerataError) or getattr(error, "_is_explained", False):
+        return errors.for_user(error) if not around.call_depth else error
+    given = [(n, values[p] if p < len(values) else kwargs.get(n)) for n, (p, _) in roles.items()]
+    shapes = [f"{n}: {dtypes.dtype_of(x)}{list(x.shape)}" for n, x in given if hasattr(x, "shape")]
+    text = str(error)
+    about_shapes = any(word in text.lower() for word in ("shape", "dimension", "broadcast", "size"))
+    if isinstance(error, (TypeError, ValueError, RuntimeError)) and about_shapes and len(shapes) > 1:
+        told: BaseException = errors.ShapeMismatch(
+            "the shapes do not go together.", where=f"ops.{name}", expected=_FITTING.get(name), got=", ".join(shapes),
+            hint="compare the shapes; ops.transpose, reshape and expand_dims change them",
+        ).with_traceback(error.__traceback__)  # fmt: skip
+    else:
+        told = error
+        if shapes:
+            errors.note(error, f"in ops.{name}, called with {', '.join(shapes)}")
+        with contextlib.suppress(AttributeError):
+            error._is_explained = True  # type: ignore[attr-defined]
+    return errors.for_user(told) if not around.call_depth else told
+
+
+_FITTING = {
+    "matmul": "the last axis of x1 as long as the last but one of x2",
+    "dot": "the last axis of x1 as long as the last but one of x2",
+    **dict.fromkeys(
+        ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "where"),
+        "equal sizes, or 1, along each axis, counted from the last",
+    ),
+}
 
 
 def is_op(function: Any) -> bool:

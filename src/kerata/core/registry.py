@@ -140,12 +140,15 @@ class ObjectSharing:
 
     def __enter__(self) -> ObjectSharing:
         self._outer, _sharing.current = _sharing.current, self
+        self.foreign: dict[str, Any] = {}  # classes and functions that are not kerata's, by the names written
         self.written: dict[int, tuple[Any, dict[str, Any]]] = {}  # the object too, so that its id stays its own
         self.read: dict[Any, Any] = {}
         return self
 
     def __exit__(self, *_: object) -> None:
         _sharing.current = self._outer
+        if self._outer:
+            self._outer.foreign |= self.foreign
 
     def note(self, obj: Any, data: dict[str, Any]) -> None:
         """Mark `data`, and what was written for `obj` before, with one number."""
@@ -202,7 +205,8 @@ def serialize_keras_object(obj: Any) -> Any:
     if not hasattr(obj, "get_config"):
         raise errors.InvalidType(
             "this object cannot be saved: it has no `get_config`.",
-            where="serialize", got=f"{type(obj).__name__}: {obj!r:.80}",
+            where="serialize", got=f"an object of class {type(obj).__name__}",
+            expected="plain data, or an object of a class with `get_config`",
             hint="give its class `get_config` and `from_config`, and register it with "
             "kerata.saving.register_keras_serializable",
         )  # fmt: skip
@@ -226,6 +230,8 @@ def serialize_keras_object(obj: Any) -> Any:
             data["compile_config"] = compile_config
     if _sharing.current:
         _sharing.current.note(obj, data)
+        if data["registered_name"]:
+            _sharing.current.foreign[data["registered_name"]] = cls
     return data
 
 
@@ -233,6 +239,8 @@ def _serialize_function(function: Any) -> dict[str, Any]:
     name = getattr(function, "__name__", "<lambda>")
     if name == "<lambda>":
         return {"class_name": "__lambda__", "config": {"value": "code is not kept in files"}}
+    if _sharing.current and not _is_own(function):
+        _sharing.current.foreign[get_registered_name(function)] = function
     return {
         "module": "builtins", "class_name": "function", "config": get_registered_name(function),
         "registered_name": "function",

@@ -87,7 +87,7 @@ class StateScope:
             return value
         if self.reads is not None:
             self.reads[variable] = None
-        return self.parent.read(variable) if self.parent is not None else variable._concrete_value()
+        return self.parent.read(variable) if self.parent is not None else variable._differentiable_value()
 
     def write(self, variable: Variable, value: Any) -> None:
         if self.reads is not None and variable not in self.values:

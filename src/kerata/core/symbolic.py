@@ -86,6 +86,7 @@ class KerasTensor:
         raise errors.InvalidType(
             f"a symbolic tensor has no values yet, so it cannot be {wanted}.",
             where=f"KerasTensor {self.name!r}",
+            expected="an operation of kerata",
             got=f"shape={self.shape}, dtype={self.dtype}",
             hint="compute with kerata.ops or inside a Layer's `call`; values come when the model is called on data",
         )

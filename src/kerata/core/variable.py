@@ -4,33 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from kerata import config, engine, errors, tree
 from kerata.core import dtypes, scopes
 from kerata.core.scopes import around
+from kerata.engine.protocol import Place
 
-__all__ = ["Place", "Variable"]
-
-
-class Place(Protocol):
-    """Where a Variable's value can be kept for another library to see: a parameter of a PyTorch module, say."""
-
-    trainable: bool | None
-
-    def get(self) -> Any:
-        """Return the array, which no gradient is being taken by."""
-        ...
-
-    def set(self, array: Any) -> None:
-        """Put another array of the same shape and dtype there."""
-        ...
+__all__ = ["Variable"]
 
 
 class Variable:
     """A named array that can be assigned to, also inside compiled functions.
+
+    On the torch engine `value` of a trainable float Variable is a `torch.nn.Parameter`, the same one for good, whatever
+    is assigned: optimizers of PyTorch train it, and its `requires_grad` is `trainable`.
 
     Args:
         initializer: an array, or a function `(shape, dtype) -> array` (then `shape` is needed), or an initializer's
@@ -103,8 +93,9 @@ class Variable:
                 )
             if any(d is None for d in shape):
                 raise errors.ShapeMismatch(
-                    "a Variable's shape is known in full.", where=f"Variable {self.name!r}", got=tuple(shape)
-                )
+                    "a Variable's shape is known in full.", where=f"Variable {self.name!r}", got=tuple(shape),
+                    expected="ints alone", hint="take sizes from the axes that are known, such as input_shape[-1]",
+                )  # fmt: skip
             dtype = dtypes.standardize(dtype)
             value = initializer(tuple(shape), dtype=dtype)
         else:
@@ -114,6 +105,7 @@ class Variable:
                 dtype = config.floatx() if array.dtype.kind == "f" else None
                 value = array.astype("int32") if array.dtype == np.int64 else array
         array = engine.arrays.as_array(value, None if dtype is None else dtypes.standardize(dtype))
+        array = engine.arrays.without_history(array)
         if shape is not None and tuple(array.shape) != tuple(shape):
             raise errors.ShapeMismatch(
                 "the initial value has another shape.", where=f"Variable {self.name!r}", expected=tuple(shape),
@@ -126,15 +118,15 @@ class Variable:
     # Value ------------------------------------------------------------------------------------------------------
 
     def keep_in(self, place: Place) -> None:
-        """Keep the value in a place of the engine in use from now on, where others may read and change it.
-
-        `place` has `get()` and `set(array)`, and `trainable`, which may be set too; None for a place of no weight.
-        """
+        """Keep the value in a place of the engine in use from now on, where others may read and change it."""
         self._place, self._engine, self._value = place, engine.active(), None
 
-    @property
-    def place(self) -> Place | None:
-        """Where the value is kept for others to see; None where nobody else does."""
+    def visible_place(self) -> Place | None:
+        """Return the place; one is made where the engine in use has such."""
+        if self._place is None and (self.made_trainable or self._trainable):
+            place = engine.arrays.place(self._concrete_value(), self._trainable)
+            if place is not None:
+                self.keep_in(place)
         return self._place
 
     @property
@@ -161,18 +153,27 @@ class Variable:
             self._engine = active
         return self._value
 
+    def _differentiable_value(self) -> Any:
+        """Return the array outside of every scope, by which the engine's own library may take gradients."""
+        place = self.visible_place()
+        return self._concrete_value() if place is None or self._engine is not engine.active() else place.reach()
+
     @property
     def value(self) -> Any:
         """The array, in the compute dtype inside a mixed-precision layer's call."""
-        state = around.state
-        value = state.read(self) if state is not None else self._concrete_value()
+        value = self.differentiable_value()
         target = around.autocast
         if target is not None and self.autocast and target != self._dtype and "float" in self._dtype:
             return engine.arrays.cast(value, target)
         return value
 
+    def differentiable_value(self) -> Any:
+        """Return the array in its own dtype, whatever the surroundings; gradients of PyTorch go back through it."""
+        state = around.state
+        return state.read(self) if state is not None else self._differentiable_value()
+
     def raw_value(self) -> Any:
-        """Return the array in its own dtype, whatever the surroundings."""
+        """Return the array in its own dtype, whatever the surroundings; gradients of PyTorch do not reach it."""
         state = around.state
         return state.read(self) if state is not None else self._concrete_value()
 
@@ -181,15 +182,23 @@ class Variable:
         if isinstance(value, Variable):
             # A copy: the compiled loop overwrites each Variable's memory by itself.
             value = engine.xp.array(value.raw_value(), copy=True)
+        array = self._fitting(value)
+        if self._place is not None and array is value:
+            array = engine.xp.array(array, copy=True)  # who changes the value in its place changes nothing of yours
+        self.assign_unchecked(array)
+        return array
+
+    def assign_new(self, value: Any) -> None:
+        """Set the value to what was just computed and nobody else holds; as `assign`, without a copy."""
+        self.assign_unchecked(self._fitting(value))
+
+    def _fitting(self, value: Any) -> Any:
         array = engine.arrays.as_array(value, self._dtype)
         if tuple(array.shape) != self._shape:
             raise errors.ShapeMismatch(
                 "a Variable keeps its shape.", where=f"Variable {self.path!r}", expected=self._shape,
-                got=tuple(array.shape),
+                got=tuple(array.shape), hint="compare the shapes; a value of another shape needs another Variable",
             )  # fmt: skip
-        if self._place is not None and array is value:
-            array = engine.xp.array(array, copy=True)  # who changes the value in its place changes nothing of yours
-        self.assign_unchecked(array)
         return array
 
     def assign_unchecked(self, array: Any) -> None:
@@ -205,6 +214,7 @@ class Variable:
                 hint="use kerata's own jit, grad, vmap and remat, which carry assignments out for you",
             )
         active = engine.active()
+        array = active.arrays.without_history(array)
         if self._place is None:
             self._engine, self._value = active, array
         elif active is self._engine:
@@ -262,10 +272,10 @@ class Variable:
         return func(*args, **kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.value.__dlpack__(**kwargs)
+        return self.raw_value().__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
-        return self.value.__dlpack_device__()
+        return self.raw_value().__dlpack_device__()
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path!r}, shape={self._shape}, dtype={self._dtype}, value={self._shown()}>"
@@ -278,16 +288,16 @@ class Variable:
         return len(self.value)
 
     def __bool__(self) -> bool:
-        return bool(self.value)
+        return bool(self.raw_value())
 
     def __int__(self) -> int:
-        return int(self.value)
+        return int(self.raw_value())
 
     def __index__(self) -> int:
-        return int(self.value)
+        return int(self.raw_value())
 
     def __float__(self) -> float:
-        return float(self.value)
+        return float(self.raw_value())
 
     def __iter__(self) -> Any:
         return iter(self.value)
@@ -302,6 +312,7 @@ class Variable:
         value = engine.xp.array(self.raw_value(), copy=True)
         copy = Variable(value, dtype=self._dtype, trainable=self.trainable, autocast=self.autocast, name=self.name)
         copy.path, copy.regularizer, copy.constraint = self.path, self.regularizer, self.constraint
+        copy.made_trainable = self.made_trainable
         memo[id(self)] = copy
         if self._place is not None and (place := deepcopy(self._place, memo)) is not None:
             copy._place, copy._engine, copy._value = place, self._engine, None

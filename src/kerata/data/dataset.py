@@ -6,7 +6,6 @@ NumPy arrays, or tuples or dicts of them; nothing is computed before somebody re
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from kerata import engine, errors, tree
+from kerata import errors, tree
 from kerata.core.rng import make_seed
 from kerata.core.symbolic import KerasTensor
+from kerata.data.arrays import on_host
 from kerata.data.loader import DataLoader, collate
 from kerata.data.parallel import in_order
-from kerata.data.sources import _on_host, prefetched
+from kerata.data.prefetch import prefetched
 
 __all__ = ["AUTOTUNE", "Dataset", "HostArray"]
 
@@ -177,14 +177,7 @@ class Dataset:
 
         def parallel() -> Iterator[Any]:
             workers = num_parallel_calls if (num_parallel_calls or 0) > 0 else min(os.cpu_count() or 1, 16)
-            active = engine.name()
-
-            def in_thread(element: Any) -> Any:
-                with engine.using(active):
-                    return call(element)
-
-            pool = concurrent.futures.ThreadPoolExecutor(workers, "kerata-map")  # type: ignore[arg-type]
-            return in_order(in_thread, self._make(), pool, 2 * workers)  # type: ignore[operator]
+            return in_order(call, self._make(), workers, ahead=2 * workers)  # type: ignore[operator]
 
         one_by_one = num_parallel_calls is None
         return self._derived(lambda: map(call, self._make()) if one_by_one else parallel(), self._length)
@@ -352,7 +345,7 @@ def _arrays(tensors: Any) -> Any:
         return {key: _arrays(part) for key, part in tensors.items()}
     if isinstance(tensors, list) and any(isinstance(leaf, (str, bytes)) for leaf in tree.flatten(tensors)):
         return np.array(tensors, dtype=object)
-    return _on_host(tensors)
+    return on_host(tensors)
 
 
 def _row(arrays: Any, i: int) -> Any:
@@ -373,7 +366,7 @@ def _stacked(group: list[Any], fill: Any = None) -> Any:
     def stack(*leaves: Any) -> Any:
         if isinstance(leaves[0], (str, bytes)):
             return np.array(leaves, dtype=object)
-        arrays = [_on_host(leaf) for leaf in leaves]
+        arrays = [on_host(leaf) for leaf in leaves]
         shapes = {a.shape for a in arrays}
         if len(shapes) == 1:
             return collate(arrays)

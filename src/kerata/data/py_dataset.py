@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
-import multiprocessing
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -126,16 +124,7 @@ class _Batches:
         workers, processes = dataset.workers, dataset.use_multiprocessing
         if workers <= 1 and not (processes and workers == 1):
             return (dataset[i] for i in order)
-        ahead = max(dataset.max_queue_size, 1)
-        if not processes:
-            pool = concurrent.futures.ThreadPoolExecutor(workers, "kerata-py-dataset")
-            return in_order(dataset.__getitem__, order, pool, ahead)
-        # A forked process has the data as they are now; where there is no fork they are pickled.
-        forks = "fork" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("fork" if forks else "spawn")
-        return in_order(
-            _batch, order, concurrent.futures.ProcessPoolExecutor(workers, context, _adopt, (dataset,)), ahead
-        )
+        return in_order(dataset.__getitem__, order, workers, processes, max(dataset.max_queue_size, 1))
 
 
 class Epochs(_Batches):
@@ -147,6 +136,10 @@ class Epochs(_Batches):
 
     def __len__(self) -> int:
         return self._dataset.num_batches or 0
+
+    def _peek(self) -> Any:
+        """Return a batch without reading on (see `IterableSource.first_batch`)."""
+        return self._dataset[0]
 
     def __iter__(self) -> Iterator[Any]:
         count = len(self)
@@ -160,19 +153,16 @@ class Endless(_Batches):
         super().__init__(dataset)
         self._iterator = self._made(itertools.count())
 
+    def cardinality(self) -> int:
+        """Say, as tf.data does, that there is no end."""
+        return -1
+
     def __iter__(self) -> Endless:
         return self
 
     def __next__(self) -> Any:
         return next(self._iterator)
 
-
-_adopted: list[PyDataset] = []  # in a worker process: the data set
-
-
-def _adopt(dataset: PyDataset) -> None:
-    _adopted[:] = [dataset]
-
-
-def _batch(index: int) -> Any:
-    return _adopted[0][index]
+    def _end(self) -> None:
+        if hasattr(self._iterator, "close"):
+            self._iterator.close()  # type: ignore[attr-defined]

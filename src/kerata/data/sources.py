@@ -8,23 +8,34 @@ dropped, doubled or weighted wrongly.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import itertools
 import math
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from kerata import config, engine, errors, tree
+from kerata.data import columns
+from kerata.data.arrays import arrays_of, count_rows, is_array_data
+from kerata.data.loader import DataLoader
+from kerata.data.map_style import ArrayDataset, ConcatDataset, Subset
+from kerata.data.prefetch import prefetched
+from kerata.data.rows import Rows
 
-__all__ = ["ArraySource", "Block", "IterableSource", "Source", "make_source", "split_validation"]
+__all__ = [
+    "ArraySource", "Block", "IterableSource", "KeptSource", "Mapped", "Source", "make_source", "split_validation",
+]  # fmt: skip
 
 RESIDENT_BYTES = 4 << 30
 """Arrays up to this size in all are held on the device; larger ones are streamed."""
 
 STREAM_BYTES = 64 << 20
 """The size of a streamed block."""
+
+ENDLESS = 1 << 40
+"""A data set that says to hold so many batches goes on for ever: Grain says `sys.maxsize`, cut into batches."""
 
 
 @dataclasses.dataclass
@@ -41,10 +52,14 @@ class Source:
     """Gives the blocks of an epoch, as often as asked."""
 
     steps: int | None = None  # batches in an epoch, where known
+    is_read_once = False  # what a generator has yielded is gone
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the blocks of one epoch."""
+    def blocks(self, most: int | None = None) -> Iterator[Block]:
+        """Yield the blocks of one epoch; no more than `most` batches are taken from an iterable."""
         raise NotImplementedError
+
+    def skip_epochs(self, count: int) -> None:
+        """Stand as after `count` epochs, where the order of rows is drawn for each."""
 
     def first_batch(self) -> Any:
         """Return one batch (or its specs), to build the model by."""
@@ -56,47 +71,8 @@ class Source:
     def on_epoch_end(self) -> None:
         """Called after the last block of an epoch."""
 
-
-def _on_host(x: Any) -> np.ndarray:
-    """Return a tensor or table of another library, or plain numbers, as a NumPy array."""
-    if hasattr(x, "detach"):  # PyTorch
-        x = x.detach().cpu()
-        return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()  # which NumPy does not know
-    if hasattr(x, "to_numpy"):  # pandas, polars
-        return np.asarray(x.to_numpy())
-    if hasattr(x, "toarray"):  # SciPy sparse
-        return x.toarray()
-    return np.asarray(x)
-
-
-def standardize(x: Any, name: str) -> Any:
-    """Return one leaf of the data as an array that the engine takes as it is."""
-    if isinstance(x, np.ndarray):
-        array: Any = x
-    elif engine.arrays.is_array(x):
-        return x
-    else:
-        array = _on_host(x)
-    if array.dtype == object or array.dtype.kind in "USMm":
-        raise errors.InvalidType(
-            "the data are no numbers.", where=name, got=f"an array of dtype {array.dtype}",
-            hint="turn text and categories into numbers first; rows of unequal length can be padded",
-        )  # fmt: skip
-    if array.dtype == np.float64 and config.floatx() != "float64" and not isinstance(array, np.memmap):
-        array = array.astype(np.dtype(config.floatx()) if config.floatx() != "bfloat16" else np.float32)
-    return array
-
-
-def _is_leaf_list(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) and bool(x) and not any(hasattr(i, "shape") for i in tree.flatten(x))
-
-
-def _arrays(x: Any, name: str) -> Any:
-    if x is None:
-        return None
-    if _is_leaf_list(x):  # plain numbers in lists
-        return standardize(x, name)
-    return tree.map_structure(lambda leaf: None if leaf is None else standardize(leaf, name), x)
+    def close(self) -> None:
+        """End what works in the background; called where training was cut off."""
 
 
 class ArraySource(Source):
@@ -121,8 +97,8 @@ class ArraySource(Source):
         seed: int = 0,
         where: str = "fit",
     ) -> None:
-        x, y = _arrays(x, f"{where}: x"), _arrays(y, f"{where}: y")
-        sample_weight = _arrays(sample_weight, f"{where}: sample_weight")
+        x, y = arrays_of(x, f"{where}: x"), arrays_of(y, f"{where}: y")
+        sample_weight = arrays_of(sample_weight, f"{where}: sample_weight")
         if class_weight is not None:
             sample_weight = _with_class_weight(y, sample_weight, class_weight, where)
         self.batch = (x,) if y is None and sample_weight is None else (x, y)
@@ -130,7 +106,7 @@ class ArraySource(Source):
             self.batch = (x, y, sample_weight)
         self.leaves, self._spec = tree.flatten_with_spec(_packed(self.batch))
         self._present = [i for i, leaf in enumerate(self.leaves) if leaf is not None]
-        self.rows = _count_rows(self.batch, where)
+        self.rows = count_rows(self.batch, where)
         self.batch_size = int(batch_size or 32)
         if self.batch_size < 1:
             raise errors.InvalidArgument(
@@ -141,12 +117,12 @@ class ArraySource(Source):
         self.steps = math.ceil(self.rows / self.batch_size)
         self._random = np.random.default_rng(seed)
         size = sum(self.leaves[i].nbytes for i in self._present)
-        mapped = any(isinstance(self.leaves[i], np.memmap) for i in self._present)
-        self.resident = size <= RESIDENT_BYTES and not mapped
+        self.resident = size <= RESIDENT_BYTES and not any(isinstance(self.leaves[i], Rows) for i in self._present)
         self._on_device: list[Any] | None = None
 
     def first_batch(self) -> Any:
-        return self._spec.unflatten([None if leaf is None else leaf[: self.batch_size] for leaf in self.leaves])
+        some = [None if leaf is None else leaf[: self.batch_size] for leaf in self.leaves]
+        return self._spec.unflatten([np.asarray(leaf) if isinstance(leaf, Rows) else leaf for leaf in some])
 
     def order(self) -> np.ndarray | None:
         """Draw the order of rows for one epoch; None for the order as given."""
@@ -158,7 +134,11 @@ class ArraySource(Source):
             return np.concatenate([batches.ravel(), np.arange(whole * self.batch_size, self.rows)])
         return self._random.permutation(self.rows)
 
-    def blocks(self) -> Iterator[Block]:
+    def skip_epochs(self, count: int) -> None:
+        for _ in range(count):
+            self.order()
+
+    def blocks(self, most: int | None = None) -> Iterator[Block]:
         order = self.order()
         rows = np.arange(self.rows, dtype=np.int32) if order is None else order.astype(np.int32)
         whole = self.rows // self.batch_size
@@ -181,16 +161,14 @@ class ArraySource(Source):
             for start in range(0, len(index), per_block):
                 chosen = index[start : start + per_block]
                 flat = chosen.ravel()
-                gathered = [
-                    None if a is None else engine.arrays.as_array(_take(a, flat, self.shuffle)) for a in self.leaves
-                ]
+                taken = flat if self.shuffle else slice(int(flat[0]), int(flat[-1]) + 1)
+                gathered = [None if a is None else engine.arrays.as_array(_read(a, taken)) for a in self.leaves]
                 local = np.arange(flat.size, dtype=np.int32).reshape(chosen.shape)
                 yield Block(self._spec.unflatten(gathered), engine.arrays.as_array(local), *chosen.shape)
 
 
-def _take(array: Any, rows: np.ndarray, shuffled: Any) -> np.ndarray:
-    taken = np.asarray(array[rows[0] : rows[-1] + 1] if not shuffled else array[rows])
-    return taken.astype(config.floatx()) if taken.dtype == np.float64 else taken
+def _read(array: Any, rows: Any) -> Any:
+    return np.asarray(array[rows]) if isinstance(array, Rows) else array[rows]
 
 
 class IterableSource(Source):
@@ -207,19 +185,24 @@ class IterableSource(Source):
         where: str = "fit",
     ) -> None:
         self._iterable, self._class_weight, self._where = iterable, class_weight, where
-        self._once = iter(iterable) is iterable  # a generator goes on where it stopped
+        self.is_read_once = iter(iterable) is iterable  # a generator goes on where it stopped
         nothing = lambda: None  # noqa: E731
         self.on_epoch_begin = getattr(iterable, "on_epoch_begin", nothing)
         self.on_epoch_end = getattr(iterable, "on_epoch_end", nothing)
         self._iterator: Iterator[Any] | None = None
         self._first: Any = None
-        try:
-            self.steps = steps or (len(iterable) if hasattr(iterable, "__len__") else None)  # type: ignore[arg-type]
-        except (TypeError, NotImplementedError):
-            self.steps = steps
+        count = _count(iterable)
+        if count == math.inf and steps is None and config.max_steps_per_epoch() is None:
+            raise errors.InvalidArgument(
+                "the data have no end.", where=where, expected="a number of steps",
+                hint={"fit": "steps_per_epoch=...", "fit: validation_data": "validation_steps=..."}.get(
+                    where, "steps=..."
+                ),
+            )  # fmt: skip
+        self.steps = steps or (None if count == math.inf else count)  # type: ignore[assignment]
 
     def _next_iterator(self) -> Iterator[Any]:
-        if self._once:
+        if self.is_read_once:
             if self._iterator is None:
                 self._iterator = iter(self._iterable)
             return self._iterator
@@ -227,118 +210,115 @@ class IterableSource(Source):
 
     def first_batch(self) -> Any:
         first = self._first
+        if first is None and hasattr(self._iterable, "_peek"):
+            return _packed(self._standardize(self._iterable._peek()))  # type: ignore[attr-defined]
         if first is None:
             iterator = self._next_iterator()
             try:
                 first = self._standardize(next(iterator))
             except StopIteration:
-                raise errors.InvalidArgument("the data are empty.", where=self._where) from None
-            if self._once or not hasattr(self._iterable, "on_epoch_begin"):  # which may change all batches
+                raise errors.InvalidArgument(
+                    "the data are empty.", where=self._where, expected="one batch at least", got="none",
+                    hint="try it by hand: next(iter(data)); a generator that was used up gives nothing more",
+                ) from None  # fmt: skip
+            if self.is_read_once or not hasattr(self._iterable, "on_epoch_begin"):  # which may change all batches
                 self._first, self._iterator = first, iterator
         return _packed(first)
 
-    def blocks(self) -> Iterator[Block]:
-        yield from prefetched(self._blocks)
+    def blocks(self, most: int | None = None) -> Iterator[Block]:
+        yield from prefetched(lambda: self._blocks(most))
 
-    def _blocks(self) -> Iterator[Block]:
+    def _blocks(self, most: int | None) -> Iterator[Block]:
         first, iterator = self._first, self._iterator
         self._first = None
         if first is None or iterator is None:
             iterator = self._next_iterator()
         else:
             yield self._block(first)
-        if not self._once:
+            most = most and most - 1
+        if not self.is_read_once:
             self._iterator = None
-        for batch in iterator:
-            yield self._block(self._standardize(batch))
+        try:
+            for batch in itertools.islice(iterator, most):
+                yield self._block(self._standardize(batch))
+        finally:
+            if not self.is_read_once and hasattr(iterator, "close"):  # an iterator of our own making
+                iterator.close()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        getattr(self._iterable, "_end", lambda: None)()
 
     def _standardize(self, batch: Any) -> Any:
-        if not isinstance(batch, tuple):
-            batch = tuple(batch) if isinstance(batch, list) and 2 <= len(batch) <= 3 else (batch,)
+        batch = batch_parts(batch)
         if len(batch) > 3:
             raise errors.InvalidArgument(
                 "a batch has too many parts.", where=self._where, expected="x, (x, y) or (x, y, sample_weight)",
-                got=f"a tuple of {len(batch)}",
+                got=f"a tuple of {len(batch)}", hint="several inputs come as one: ((x1, x2), y)",
             )  # fmt: skip
         x, y, weight = (*batch, None, None)[:3]
-        x, y, weight = (_arrays(part, f"{self._where}: batch") for part in (x, y, weight))
+        x, y, weight = (arrays_of(part, f"{self._where}: batch") for part in (x, y, weight))
         if self._class_weight is not None:
             weight = _with_class_weight(y, weight, self._class_weight, self._where)
         return (x, y, weight) if weight is not None else (x, y)[: len(batch)]
 
     def _block(self, batch: Any) -> Block:
-        rows = _count_rows(batch, self._where)
+        rows = count_rows(batch, self._where)
         batch = _packed(batch)
         index = engine.arrays.as_array(np.arange(rows, dtype=np.int32)[None])
         data = tree.map_structure(lambda a: None if a is None else engine.arrays.as_array(a), batch)
         return Block(data, index, 1, rows)
 
 
-def prefetched(make: Callable[[], Iterator[Block]], depth: int = 2) -> Iterator[Block]:
-    """Yield from `make()`, run by a thread that keeps up to `depth` blocks ready."""
-    ready: queue.Queue[Any] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-    active = engine.active()
+class KeptSource(Source):
+    """Gives the blocks of its first epoch again in each later one, so that a generator can validate every epoch."""
 
-    def work() -> None:
+    def __init__(self, source: Source) -> None:
+        self._source, self.steps = source, source.steps
+        self._kept: list[Block] | None = None
+
+    def first_batch(self) -> Any:
+        return self._source.first_batch()
+
+    def blocks(self, most: int | None = None) -> Iterator[Block]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Block] = []
         try:
-            with engine.using(active.name):
-                for block in make():
-                    while not stop.is_set():
-                        try:
-                            ready.put((block, None), timeout=0.1)
-                            break
-                        except queue.Full:
-                            continue
-                    if stop.is_set():
-                        return
-            ready.put((None, None))
-        except BaseException as error:  # the caller raises it, with the user's frames
-            ready.put((None, error))
+            for block in self._source.blocks(most):
+                kept.append(block)
+                yield block
+        finally:
+            self._kept = kept
 
-    thread = threading.Thread(target=work, name="kerata-prefetch", daemon=True)
-    thread.start()
+    def close(self) -> None:
+        self._source.close()
+
+
+def batch_parts(batch: Any) -> tuple:
+    """Return what an iterable yielded as a tuple: a list of arrays (or of nests of them) is one."""
+    if isinstance(batch, tuple):
+        return batch
+    plain = (int, float, complex, str, bytes, np.generic)
+    several = isinstance(batch, list) and 1 <= len(batch) <= 3 and not any(isinstance(part, plain) for part in batch)
+    return tuple(batch) if several else (batch,)
+
+
+def _count(batches: Any) -> float | None:
+    """Return how many batches there are; infinity for data without end, None where it is not known."""
+    if callable(getattr(batches, "cardinality", None)):  # as of tf.data
+        count = int(batches.cardinality())
+        return count if count >= 0 else math.inf if count == -1 else None
     try:
-        while True:
-            block, error = ready.get()
-            if error is not None:
-                raise error
-            if block is None:
-                return
-            yield block
-    finally:
-        stop.set()
-        thread.join(timeout=1.0)
+        count = len(batches) if hasattr(batches, "__len__") else None
+    except (TypeError, NotImplementedError):
+        return None
+    return math.inf if count is not None and count >= ENDLESS else count
 
 
 def _packed(batch: tuple) -> Any:
     """Return a batch as a step receives it: x alone, where x is one array or a dict, or the tuple."""
     return batch[0] if len(batch) == 1 and not isinstance(batch[0], (tuple, list)) else batch
-
-
-def _count_rows(batch: Any, where: str) -> int:
-    counts: dict[str, int] = {}
-    for part, name in zip(batch, ("x", "y", "sample_weight")):
-        for path, leaf in tree.flatten_with_path(part):
-            if leaf is None:
-                continue
-            label = name + "".join(f"[{p!r}]" for p in path)
-            if leaf.ndim == 0:
-                raise errors.ShapeMismatch(
-                    "the data have no rows.", where=f"{where}: {label}", got="a single number", expected="an array"
-                )
-            counts[label] = int(leaf.shape[0])
-    if not counts:
-        raise errors.InvalidArgument("there are no data.", where=where, got="None")
-    if len(set(counts.values())) > 1:
-        raise errors.ShapeMismatch(
-            "the data differ in their numbers of rows.", where=where, expected="the same number for each",
-            got=", ".join(f"{name}: {n}" for name, n in counts.items()),
-        )  # fmt: skip
-    rows = next(iter(counts.values()))
-    if rows == 0:
-        raise errors.InvalidArgument("the data are empty.", where=where, got="0 rows")
-    return rows
 
 
 def _with_class_weight(y: Any, sample_weight: Any, class_weight: dict[int, float], where: str) -> np.ndarray:
@@ -361,18 +341,45 @@ def _with_class_weight(y: Any, sample_weight: Any, class_weight: dict[int, float
     return sample_weight * weights.reshape(weights.shape + (1,) * (sample_weight.ndim - weights.ndim))
 
 
-def is_array_data(x: Any) -> bool:
-    """Return whether `x` is arrays (in any nest), not an iterable of batches."""
-    if isinstance(x, (dict, list, tuple)):
-        return True
-    if isinstance(x, (str, bytes)) or x is None:
-        return False
-    return hasattr(x, "shape") or (hasattr(x, "to_numpy") and hasattr(x, "columns")) or hasattr(x, "to_numpy")
+def opened(
+    x: Any, y: Any, sample_weight: Any, batch_size: int | None = None, shuffle: Any = False, seed: int = 0,
+    where: str = "fit",
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """Return data as arrays, or as an iterable of batches.
+
+    A `PyDataset` is read in the order and by the workers that it asks for, a data set of single samples by a
+    `DataLoader`. `y` and `sample_weight` may be names: of columns of a table, or of entries of batches that are dicts.
+    """
+    if hasattr(x, "_epochs"):
+        x = x._epochs(shuffle, seed)
+    elif isinstance(x, ArrayDataset) and y is None and sample_weight is None and len(x.arrays) <= 3:
+        x, y, sample_weight = (*x.arrays, None, None)[:3]
+    elif columns.is_stream(x):
+        x = _HubBatches(x, batch_size or 32)
+    elif _gives_samples(x):
+        x = DataLoader(x, batch_size or 32, shuffle=bool(shuffle) and hasattr(x, "__getitem__"), seed=seed)
+    given = {"y": y, "sample_weight": sample_weight}
+    names = {part: name for part, name in given.items() if isinstance(name, str)}
+    if not names:
+        return x, y, sample_weight
+    if is_array_data(x):
+        x, taken = columns.named(x, names, where)
+        given.update(taken)
+        return x, given["y"], given["sample_weight"]
+
+    def split(batch: Any) -> tuple:
+        rest, taken = columns.named(batch, names, f"{where}: batch")
+        return rest, taken.get("y"), taken.get("sample_weight")
+
+    y, sample_weight = (None if part in names else value for part, value in given.items())
+    return mapped(x, split), y, sample_weight
 
 
-def batches_of(x: Any, shuffle: Any, seed: int) -> Any:
-    """Return data as they are, or the batches of a `PyDataset` in the order and by the workers that it is read with."""
-    return x._epochs(shuffle, seed) if hasattr(x, "_epochs") else x
+def _gives_samples(x: Any) -> bool:
+    """Return whether `x` is a data set as PyTorch has them: of single samples."""
+    return isinstance(x, (Subset, ConcatDataset, ArrayDataset)) or any(
+        base.__module__ == "torch.utils.data.dataset" for base in type(x).__mro__
+    )
 
 
 def make_source(
@@ -389,51 +396,97 @@ def make_source(
     """Return the source for what was given as data."""
     if isinstance(x, Source):
         return x
+    x, y, sample_weight = opened(x, y, sample_weight, batch_size, shuffle, seed, where)
     if is_array_data(x):
         return ArraySource(x, y, sample_weight, batch_size, shuffle, class_weight, seed, where)
-    x = batches_of(x, shuffle, seed)
     if hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
         if y is not None or sample_weight is not None:
             raise errors.InvalidArgument(
                 "an iterable of batches brings its own targets.", where=where, expected="y=None, sample_weight=None",
-                hint="let it yield (x, y) or (x, y, sample_weight)",
+                hint='let it yield (x, y) or (x, y, sample_weight); or dicts, and y="..." names the entry',
             )  # fmt: skip
-        if not hasattr(x, "__iter__"):
-            length = len(x)
-            return IterableSource(_Indexed(x, length), steps, class_weight, where)
-        return IterableSource(x, steps, class_weight, where)
+        return IterableSource(x if hasattr(x, "__iter__") else _Indexed(x), steps, class_weight, where)
     raise errors.InvalidType(
         "these data are not understood.", where=f"{where}: x", got=type(x).__name__,
         expected="an array, a nest of arrays, or an iterable that yields batches",
+        hint="the parentheses are missing: call the generator function" if inspect.isgeneratorfunction(x) else
+        "turn it into arrays first: numpy.asarray(x)",
     )  # fmt: skip
+
+
+class Mapped:
+    """Batches, each run through a function."""
+
+    def __init__(self, batches: Any, function: Callable[[Any], Any]) -> None:
+        self._batches: Any = batches if hasattr(batches, "__iter__") else _Indexed(batches)
+        self._function = function
+        for hook in ("on_epoch_begin", "on_epoch_end", "_end"):
+            if hasattr(batches, hook):
+                setattr(self, hook, getattr(batches, hook))
+        if hasattr(batches, "_peek"):
+            self._peek = lambda: function(batches._peek())
+
+    def cardinality(self) -> int:
+        """Return the number of batches, -1 for no end, -2 where it is not known."""
+        count = _count(self._batches)
+        return -2 if count is None else -1 if count == math.inf else int(count)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._function, self._batches)
+
+
+class _MappedOnce(Mapped):
+    """Of a generator, which goes on where it stopped."""
+
+    def __iter__(self) -> _MappedOnce:
+        return self
+
+    def __next__(self) -> Any:
+        return self._function(next(self._batches))
+
+
+def mapped(batches: Any, function: Callable[[Any], Any]) -> Mapped:
+    """Return batches run through a function; those of a generator can be read once as before."""
+    return (_MappedOnce if hasattr(batches, "__next__") else Mapped)(batches, function)
+
+
+class _HubBatches:
+    """Batches of a Hugging Face data set that is read from front to back: dicts of columns."""
+
+    def __init__(self, rows: Any, batch_size: int) -> None:
+        self._rows, self._batch_size = rows, batch_size
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows.iter(self._batch_size))
 
 
 class _Indexed:
     """Iterates over what has only `__getitem__` and `__len__`."""
 
-    def __init__(self, items: Any, length: int) -> None:
-        self._items, self._length = items, length
+    def __init__(self, items: Any) -> None:
+        self._items = items
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._items)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._items[i] for i in range(self._length))
+        return (self._items[i] for i in range(len(self._items)))
 
 
 def split_validation(data: tuple, fraction: float) -> tuple[tuple, tuple]:
     """Return (x, y, sample_weight) for training and the last `fraction` of the rows for validation."""
     if not 0 < fraction < 1:
         raise errors.InvalidArgument(
-            "`validation_split` is a fraction.", where="fit", expected="between 0 and 1", got=fraction
+            "`validation_split` is a fraction.", where="fit", expected="between 0 and 1", got=fraction,
+            hint="validation_split=0.2 keeps the last 20 % of the rows",
         )
-    x = data[0]
+    x, *_ = data = opened(*data)
     if not is_array_data(x):
         raise errors.InvalidArgument(
             "`validation_split` needs arrays.", where="fit", got=type(x).__name__, hint="give validation_data instead"
         )
-    arrays = tuple(_arrays(part, "fit") for part in data)
-    rows = _count_rows(arrays, "fit")
+    arrays = tuple(arrays_of(part, f"fit: {name}") for part, name in zip(data, ("x", "y", "sample_weight")))
+    rows = count_rows(arrays, "fit")
     at = int(math.floor(rows * (1 - fraction)))
     if at in (0, rows):
         raise errors.InvalidArgument(

@@ -8,8 +8,8 @@ import numpy as np
 
 from kerata import errors
 from kerata.core.rng import make_seed
+from kerata.data.arrays import on_host
 from kerata.data.dataset import Dataset
-from kerata.data.sources import _on_host
 
 __all__ = ["timeseries_dataset_from_array"]
 
@@ -49,7 +49,7 @@ def timeseries_dataset_from_array(
         [([[0, 1, 2]], [3])]
     """
     where = "timeseries_dataset_from_array"
-    array, goals = _on_host(data), None if targets is None else _on_host(targets)
+    array, goals = on_host(data), None if targets is None else on_host(targets)
     rows = len(array)
     start, end = start_index or 0, end_index or rows
     for name, value, least, most in (

@@ -34,6 +34,24 @@ class Spec:
         return len(self.shape)
 
 
+class Place(Protocol):
+    """Where a Variable's value is kept for another library to see: a parameter of PyTorch, say."""
+
+    trainable: bool | None
+
+    def get(self) -> Array:
+        """Return the array, which no gradient is being taken by."""
+        ...
+
+    def reach(self) -> Array:
+        """Return the array, by which the library that sees it may take gradients."""
+        ...
+
+    def set(self, array: Array) -> None:
+        """Put another array of the same shape and dtype there."""
+        ...
+
+
 class Arrays(Protocol):
     """Making arrays and looking at them."""
 
@@ -45,6 +63,14 @@ class Arrays(Protocol):
     def is_array(self, x: Any) -> bool: ...
     def is_traced(self, x: Any) -> bool:
         """Return whether `x` stands for a value that a transform will supply later."""
+        ...
+
+    def place(self, x: Array, trainable: bool) -> Place | None:
+        """Return a place, with a copy of `x`, where the engine's own library can train it; None where it cannot."""
+        ...
+
+    def without_history(self, x: Array) -> Array:
+        """Return `x` without what its library remembers of how it was computed."""
         ...
 
     def cast(self, x: Array, dtype: str) -> Array: ...
@@ -167,6 +193,10 @@ class Devices(Protocol):
         """Return the host arrays of `x` as arrays on the default device."""
         ...
 
+    def profile(self, folder: str) -> AbstractContextManager[Any]:
+        """Write into `folder` what the devices do meanwhile, as the engine's own profiler tells it."""
+        ...
+
 
 class Engine(Protocol):
     """The five modules of an engine's folder, and its name."""
@@ -179,7 +209,8 @@ class Engine(Protocol):
     devices: Devices
     # Faster ways: for an op by its name, with the op's own signature; for an optimizer's rule by its full name, with
     # the optimizer and then the rule's arguments, lists for all Variables (but one rate and step); for a recurrent cell
-    # by its full name, with the cell, the steps' inputs (T, B, I), the first states and the cell's three weights, which
-    # gives all outputs (T, B, U) and the last states. Each may return NotImplemented for what it is not made for.
-    # `kerata.optimizers.joining.jointly` has a way of the same arguments, which does all that is asked.
+    # by its full name, with the cell, the steps' inputs (T, B, I), the first states, the cell's three weights and a
+    # mask (T, B) or None, which gives all outputs (T, B, U), anything at masked steps, and the last states. Each may
+    # return NotImplemented for what it is not made for. `kerata.optimizers.joining.jointly` has a way of the same
+    # arguments, which does all that is asked.
     fast_ways: dict[str, Callable[..., Any]]

@@ -46,7 +46,8 @@ def _is_int(value: Any) -> bool:
 def positive(layer: Layer, name: str, value: Any) -> int:
     """Return `value`, an int of 1 or more."""
     if not _is_int(value) or value < 1:
-        raise _invalid(layer, name, value, "a positive int")
+        hint = f"{name}={value!r} is no int: divide with //, or int({name})" if isinstance(value, float) else None
+        raise _invalid(layer, name, value, "a positive int", hint or "print the value: what is it computed from?")
     return int(value)
 
 
@@ -54,7 +55,8 @@ def fraction(layer: Layer, name: str, value: Any, below_one: bool = False) -> An
     """Return `value`, a number from 0 to 1."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not number or not (0 <= value < 1 if below_one else 0 <= value <= 1):
-        raise _invalid(layer, name, value, "0 <= " + name + (" < 1" if below_one else " <= 1"))
+        hint = f"for {value} % give {value / 100}" if number and 1 < value <= 100 else "a share of the whole"
+        raise _invalid(layer, name, value, "0 <= " + name + (" < 1" if below_one else " <= 1"), hint)
     return value
 
 
@@ -74,7 +76,8 @@ def sizes(layer: Layer, name: str, value: Any, count: int, least: int = 1) -> tu
         or not all(_is_int(v) and v >= least for v in given)
     ):
         expected = f"an int or {count} ints" if count > 1 else "an int or a tuple of one"
-        raise _invalid(layer, name, value, f"{expected}, each {least} or more")
+        hint = f"one number for every axis, or {count} for the {count} axes of its own besides batch and channels"
+        raise _invalid(layer, name, value, f"{expected}, each {least} or more", hint if count > 1 else "one number")
     return tuple(int(v) for v in given)
 
 
@@ -96,12 +99,13 @@ def known_size(layer: Layer, input_shape: Any, axis: int) -> int:
         raise errors.ShapeMismatch(
             "there is no such axis in the input.", where=layer._where(), expected=f"an axis from {-rank} to {rank - 1}",
             got=f"axis {axis} of shape {tuple(input_shape)}",
+            hint="axes count from 0, the batch; -1 is the last, the channels or features",
         )  # fmt: skip
     if input_shape[axis] is None:
         raise errors.ShapeMismatch(
             "the weights depend on a size that is not known yet.", where=layer._where(),
             expected=f"a known size along axis {axis}", got=f"shape {tuple(input_shape)}",
-            hint="give it in Input(shape), or call the layer on data first",
+            hint="give this size in Input(shape): only the others, such as the number of steps, may be None",
         )  # fmt: skip
     return input_shape[axis]
 

@@ -98,7 +98,10 @@ class Layer(Configurable, Operation, Stateful):
         **kwargs: Any,
     ) -> None:
         if name is not None and "/" in name:
-            raise errors.InvalidArgument("a layer's name holds no '/'.", where=type(self).__name__, got=name)
+            raise errors.InvalidArgument(
+                "a layer's name holds no '/'.", where=type(self).__name__, got=repr(name),
+                hint=f"name={name.replace('/', '_')!r}",
+            )  # fmt: skip
         Operation.__init__(self, name)
         self._input_shape_argument = _early_input_shape(self, kwargs)
         if kwargs:
@@ -110,7 +113,8 @@ class Layer(Configurable, Operation, Stateful):
         self.activity_regularizer = registry.resolve("regularizers", activity_regularizer) if (
             activity_regularizer is not None
         ) else None  # fmt: skip
-        self._dtype_policy = dtype_policies.get(dtype)
+        with errors.located(f"{type(self).__name__}: dtype"):
+            self._dtype_policy = dtype_policies.get(dtype)
         self._dtype_argument = dtype
         self.autocast = autocast
         self.path = self.name
@@ -145,7 +149,8 @@ class Layer(Configurable, Operation, Stateful):
             if name in _NOT_KEPT or name in but:
                 continue
             if (vocabulary := _VOCABULARIES.get(name.rpartition("_")[2])) is not None:
-                value = registry.resolve(vocabulary, value)
+                with errors.located(f"{type(self).__name__}: {name}"):
+                    value = registry.resolve(vocabulary, value)
             elif name == "data_format":
                 value = settings.standardize_data_format(value)
             setattr(self, name, value)
@@ -188,6 +193,7 @@ class Layer(Configurable, Operation, Stateful):
             return self.symbolic_call(*args, **kwargs)
         if around.call_depth:
             return self._prepared_call(args, kwargs)
+        __tracebackhide__ = True
         try:
             return self._outermost_call(args, kwargs)
         except Exception as error:
@@ -358,6 +364,7 @@ class Layer(Configurable, Operation, Stateful):
         if "_weights" not in vars(self):
             raise errors.StateError(
                 "the layer is not initialised.", where=type(self).__name__,
+                expected="`super().__init__()` before anything else",
                 hint="call `super().__init__(**kwargs)` first in its `__init__`",
             )  # fmt: skip
 
@@ -425,6 +432,13 @@ class Layer(Configurable, Operation, Stateful):
             constraint: applied after each update.
         """
         self._check_super_called()
+        if self.built and around.call_depth and around.names[-1:] == (self.name,):
+            raise errors.StateError(
+                "a weight is made in `call`, which would make another one at each call.", where=self._where(),
+                expected="weights made in `build(self, input_shape)`, which runs once",
+                got=f"add_weight(name={name!r})",
+                hint="move add_weight to `build`, and keep its result: self.scale = self.add_weight(…)",
+            )  # fmt: skip
         if args and isinstance(args[0], str):  # the order of old Keras: add_weight(name, shape, …)
             name, args = args[0], args[1:]
         if len(args) > 3:
@@ -518,8 +532,11 @@ class Layer(Configurable, Operation, Stateful):
     @property
     def metrics(self) -> list[Any]:
         """The metrics held as attributes, of the layers inside too."""
+        return self._held_metrics()
+
+    def _held_metrics(self) -> list[Any]:  # not those that a model inside was compiled with
         own = [m for m in members(self) if hasattr(m, "update_state") and hasattr(m, "result")]
-        return unique([*own, *(m for layer in self._sublayers() for m in layer.metrics)])
+        return unique([*own, *(m for layer in self._sublayers() for m in layer._held_metrics())])
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -550,7 +567,15 @@ class Layer(Configurable, Operation, Stateful):
             raise errors.InvalidArgument(
                 "the number of arrays is wrong.", where=f"{self._where()}.set_weights", expected=f"{len(own)} arrays "
                 f"of shapes {[w.shape for w in own]}", got=f"{len(weights)} arrays",
-                hint=None if own else "the layer has no weights yet: build it, or call it on data, first",
+                hint="get_weights() shows them in their order" if own else
+                "the layer has no weights yet: build it, or call it on data, first",
+            )  # fmt: skip
+        shapes = [tuple(np.shape(value)) for value in weights]
+        if shapes != [tuple(w.shape) for w in own]:
+            raise errors.ShapeMismatch(
+                "the arrays have other shapes than the weights.", where=f"{self._where()}.set_weights",
+                expected=[tuple(w.shape) for w in own], got=shapes,
+                hint="they come in the order of `get_weights()`, from a layer or model of the same architecture",
             )  # fmt: skip
         for variable, value in zip(own, weights):
             variable.assign(value)

@@ -147,7 +147,9 @@ def _check_recurrent(name: str, layer: Any) -> None:
     if missing or not isinstance(layer, Layer):
         raise errors.InvalidType(
             f"`{name}` is a recurrent layer.", where="Bidirectional", expected="a layer such as LSTM or GRU",
-            got=repr(layer)[:80], hint=f"it has no {', '.join(missing)}" if isinstance(layer, Layer) else None,
+            got=repr(layer)[:80],
+            hint="for other layers Bidirectional has no meaning: leave it out" if isinstance(layer, Layer) else
+            "give the layer itself: Bidirectional(layers.LSTM(8))",
         )  # fmt: skip
 
 

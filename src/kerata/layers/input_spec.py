@@ -63,7 +63,9 @@ def check(spec: Any, inputs: Any, where: str) -> None:
     if len(specs) != len(tensors):
         raise errors.ShapeMismatch(
             "the number of inputs is wrong.", where=where, expected=f"{len(specs)} tensor(s)",
-            got=f"{len(tensors)}: {[getattr(t, 'shape', t) for t in tensors]}",
+            got=f"{len(tensors)}: {', '.join(str(getattr(t, 'shape', t)) for t in tensors[:8])}",
+            hint="plain lists are no tensors: numpy.array(x)" if any(isinstance(t, (int, float)) for t in tensors) else
+            "several tensors come in a list only where a layer takes several",
         )  # fmt: skip
     for one, tensor in zip(specs, tensors):
         if tensor is None or not hasattr(tensor, "shape"):
@@ -71,6 +73,19 @@ def check(spec: Any, inputs: Any, where: str) -> None:
                 continue
             raise errors.InvalidType("an input is no tensor.", where=where, got=repr(tensor)[:80])
         _check_one(one, tuple(tensor.shape), tensor, where)
+
+
+def _advice_on_axes(rank: int, wanted: int) -> str:
+    if rank > wanted:
+        return "the batch and a last axis of channels or features are all: layers.Flatten() or Reshape takes axes away"
+    if wanted - rank > 1:
+        return "axes were lost before: by Flatten, by pooling, or by a recurrent layer without return_sequences=True"
+    if wanted == 3:
+        return (
+            "sequences are (batch, time, features): x[..., None] for one feature a step; between recurrent layers "
+            "return_sequences=True"
+        )
+    return "add the missing axis: x[..., None] for a channel axis, x[None] for a batch of one sample"
 
 
 def _check_one(spec: InputSpec, shape: tuple, tensor: Any, where: str) -> None:
@@ -85,11 +100,10 @@ def _check_one(spec: InputSpec, shape: tuple, tensor: Any, where: str) -> None:
             shape = (*shape, 1)
         rank = len(shape)
     if spec.ndim is not None and rank != spec.ndim:
-        missing = spec.ndim - rank
-        hint = None
-        if missing == 1:
-            hint = "add the missing axis: x[..., None] for a channel axis, x[None] for a batch of one sample"
-        raise mismatch("the input has the wrong number of axes.", f"{spec.ndim} axes, the batch included", hint)
+        raise mismatch(
+            "the input has the wrong number of axes.", f"{spec.ndim} axes, the batch included",
+            _advice_on_axes(rank, spec.ndim),
+        )  # fmt: skip
     if spec.max_ndim is not None and rank > spec.max_ndim:
         raise mismatch("the input has too many axes.", f"at most {spec.max_ndim} axes")
     if spec.min_ndim is not None and rank < spec.min_ndim:

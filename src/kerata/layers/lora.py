@@ -30,7 +30,9 @@ class MainWeight:
         if layer is None:
             return self
         if not layer._is_quantized and self.name not in vars(layer):
-            raise AttributeError(f"{layer._where()} has no `{self.name[1:]}` before it is built.")
+            raise AttributeError(
+                f"{layer._where()} has no `{self.name[1:]}` before it is built: call it on data, or build(input_shape)."
+            )
         return layer._whole_weight()
 
     def __set__(self, layer: Any, value: Any) -> None:

@@ -44,7 +44,8 @@ class _Merge(Layer):
         """Return the shapes of `inputs`, which are a list of tensors with one batch size."""
         if not isinstance(inputs, (list, tuple)) or not inputs or len(inputs) != (self._count or len(inputs)):
             expected = f"a list of {self._count} tensors" if self._count else "a list of tensors"
-            got = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else f"one {type(inputs).__name__}"
+            several = isinstance(inputs, (list, tuple))
+            got = f"{len(inputs)} of them" if several else f"one tensor of shape {known_shape(inputs)}"
             raise errors.InvalidArgument(
                 "the input is not what is merged here.", where=self._where(), expected=expected, got=got,
                 hint=f"{type(self).__name__}()([x, y])",
@@ -60,7 +61,11 @@ class _Merge(Layer):
                 raise self._mismatch("the shapes of the inputs do not go together.", [a, b])
 
     def _mismatch(self, what: str, shapes: Sequence[Any]) -> errors.ShapeMismatch:
-        return errors.ShapeMismatch(what, where=self._where(), got=f"shapes {', '.join(map(str, shapes))}")
+        return errors.ShapeMismatch(
+            what, where=self._where(), expected="equal sizes, or 1, along the other axes",
+            got=f"shapes {', '.join(map(str, shapes))}",
+            hint="bring one to the shape of the other: Dense for the last axis, Reshape or pooling for those before",
+        )  # fmt: skip
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None or any(one is None for one in mask):
@@ -159,9 +164,15 @@ class Concatenate(_Merge):
         rank = len(shapes[0])
         if any(len(s) != rank for s in shapes) or not -rank <= self.axis < rank:
             raise self._mismatch(f"the inputs do not all have the axis {self.axis} and the same rank.", shapes)
-        for axis in set(range(rank)) - {self.axis % rank}:
-            if len({s[axis] for s in shapes} - {None}) > 1:
-                raise self._mismatch(f"only along axis {self.axis} may the sizes differ; axis {axis} does.", shapes)
+        differ = [axis for axis in range(rank) if len({s[axis] for s in shapes} - {None}) > 1]
+        for axis in differ:
+            if axis != self.axis % rank:
+                raise errors.ShapeMismatch(
+                    f"only along axis {self.axis} may the sizes differ; axis {axis} does.", where=self._where(),
+                    expected=f"one size along axis {axis}", got=f"shapes {', '.join(map(str, shapes))}",
+                    hint=f"join along that axis: axis={axis}" if len(differ) == 1 else
+                    "bring the inputs to one size along all axes but one",
+                )  # fmt: skip
         return ops.concatenate(inputs, axis=self.axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -138,10 +138,10 @@ class RNN(WithCustomObjects, Layer):
     ) -> tuple[Any, Any, list[Any]]:
         """Return the last output, all outputs (B, T, …) where they are wanted, and the last states."""
         xs = ops.swapaxes(sequences, 0, 1)
-        if mask is None and (found := self._by_kernel(xs, initial_state, training)) is not None:
+        real = None if mask is None else _of_steps(tree.flatten(mask)[0])
+        if (found := self._by_kernel(xs, real, initial_state, training)) is not None:
             return found
         xs, one_step = self._projected(xs, training)
-        real = None if mask is None else _of_steps(tree.flatten(mask)[0])
         # A cell of our own gives out its first state, so that a loop need not keep what nobody asks for.
         needed = self.return_sequences or self.zero_output_for_mask or not _is_plain(self.cell)
 
@@ -161,22 +161,28 @@ class RNN(WithCustomObjects, Layer):
             outputs = ops.flip(outputs, axis=0)
         return outputs[-1], ops.swapaxes(outputs, 0, 1), states
 
-    def _by_kernel(self, xs: Any, states: list[Any], training: bool) -> tuple[Any, Any, list[Any]] | None:
+    def _by_kernel(self, xs: Any, real: Any, states: list[Any], training: bool) -> tuple[Any, Any, list[Any]] | None:
         """Return what the loop would, if the engine has a kernel for all steps of just this cell."""
         cell: Any = self.cell
         way = engine.active().fast_ways.get(f"{type(cell).__module__}.{type(cell).__qualname__}")
         if way is None or (cell.compute_dtype, cell.variable_dtype) != (self.compute_dtype, self.variable_dtype):
+            return None
+        if self.unroll or getattr(self, "use_cudnn", "auto") is False or (self.go_backwards and real is not None):
             return None
         usual = cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
         if not usual or (training and (cell.dropout or cell.recurrent_dropout)):
             return None
         bias = None if cell.bias is None else cell.bias.value
         weights = cell.kernel.value, cell.recurrent_kernel.value, bias
-        found = way(cell, ops.flip(xs, axis=0) if self.go_backwards else xs, states, *weights)
+        found = way(cell, ops.flip(xs, axis=0) if self.go_backwards else xs, states, *weights, real)
         if found is NotImplemented:
             return None
         outputs, states = found
-        return states[0], ops.swapaxes(outputs, 0, 1), states
+        if real is None:
+            return states[0], ops.swapaxes(outputs, 0, 1), states
+        # No step comes after those that are left out.
+        outputs = ops.where(real[..., None], outputs, self._output_without(states, states[0]))
+        return outputs[-1], ops.swapaxes(outputs, 0, 1), states
 
     def _projected(self, xs: Any, training: bool) -> tuple[Any, Callable[[Any, list[Any]], Any]]:
         """Return what is looped over, and one step; on a GPU all steps' inputs meet the weights before the loop."""
@@ -278,6 +284,7 @@ class CellLayer(RNN):
         cell = cell_class(**of_cell, **passed, name=snake_case(cell_class.__name__))
         loop = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "activity_regularizer")
         RNN.__init__(self, cell, **{name: given[name] for name in loop if name in given}, **kwargs)
+        self.use_cudnn = given.get("use_cudnn", False)
         self.input_spec = InputSpec(ndim=3)
 
     @classmethod
@@ -286,7 +293,7 @@ class CellLayer(RNN):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config.pop("use_cudnn", None)  # there is one way to compute it here
+        config.pop("use_cudnn", None)  # how it is computed, not what
         of_every = {name: getattr(self, name) for name in ("unroll", "zero_output_for_mask")}
         return {"activity_regularizer": None, **of_every, **config}
 
@@ -336,7 +343,8 @@ class SimpleRNN(CellLayer, cell=SimpleRNNCell):
 class LSTM(CellLayer, cell=LSTMCell):
     """A long short-term memory over a sequence, (B, T, I) -> (B, U); the equations are at `LSTMCell`.
 
-    The arguments are those of `LSTMCell` and `RNN`; `use_cudnn` is Keras's and changes nothing.
+    The arguments are those of `LSTMCell` and `RNN`; `use_cudnn=False` takes each step by itself, even where the
+    engine has a kernel for all of them, such as cuDNN's.
 
     Example:
         >>> lstm = kerata.layers.LSTM(4, return_sequences=True, return_state=True)
@@ -379,7 +387,8 @@ class LSTM(CellLayer, cell=LSTMCell):
 class GRU(CellLayer, cell=GRUCell):
     """Gated recurrent units over a sequence, (B, T, I) -> (B, U); the equations are at `GRUCell`.
 
-    The arguments are those of `GRUCell` and of `RNN`; `use_cudnn` is taken for Keras's sake and changes nothing.
+    The arguments are those of `GRUCell` and of `RNN`; `use_cudnn=False` takes each step by itself, even where
+    the engine has a kernel for all of them.
 
     Example:
         >>> kerata.layers.GRU(4)(numpy.ones((2, 5, 3))).shape

@@ -42,13 +42,14 @@ def _meet(longer: Any, shorter: Any, expand_rank_1: bool) -> tuple[Any, Any]:
 
 
 def over_leading_axes(weights: Any, values: Any, where: str = "sample_weight") -> Any:
-    """Return weights such that they multiply `values`: (B,) becomes (B, 1) for values (B, T).
+    """Return weights such that they multiply `values`: (B,) and (B, 1) become (B, 1, 1) for values (B, T, S).
 
     Raises:
         ShapeMismatch: when the weights match neither the leading axes nor the whole.
     """
     ours, theirs = tuple(weights.shape), tuple(values.shape)
-    if 0 < len(ours) < len(theirs) and ours == theirs[: len(ours)]:
+    is_leading = 0 < len(ours) < len(theirs) and ours[0] == theirs[0]
+    if is_leading and all(a in (b, 1) for a, b in zip(ours, theirs)):
         return ops.reshape(weights, (*ours, *(1,) * (len(theirs) - len(ours))))
     if not broadcastable(ours, theirs):
         raise errors.ShapeMismatch(

@@ -24,6 +24,10 @@ def _one_of(what: str, value: Any, known: tuple[str, ...]) -> str:
 class AUC(Counting):
     """The area under a curve, by a sum over buckets between thresholds.
 
+    What is counted at a threshold is exact; how the curve runs between two of them is not known. The area under all
+    possible thresholds' ROC curve lies between what "minoring" and "majoring" give, and more thresholds bring these
+    together.
+
     Args:
         num_thresholds: how many thresholds, even from 0 to 1; more is finer.
         curve: "ROC" (found yeses over wrong yeses), "PR" (precision over recall) or "PRGAIN".

@@ -1,6 +1,9 @@
 """Counts of right and wrong answers at thresholds, and what is made of them: precision, recall, one at the other.
 
 Letters: T thresholds, N answers, L labels that are counted apart (one, except for a multi-label AUC).
+
+An answer is a yes at a threshold when its score, in float32, is above it; the counts are exact. They are kept in
+float32 too: whole numbers stay exact up to 2^24 = 16,777,216, and beyond that each batch rounds by 6e-8 of the count.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerata import config, engine, errors, ops
-from kerata.losses.reduction import squeeze_or_expand_to_same_rank
+from kerata.losses.reduction import over_leading_axes, squeeze_or_expand_to_same_rank
 from kerata.metrics.base import Metric
 
 __all__ = [
@@ -53,7 +56,7 @@ def confusion(
             )  # fmt: skip
         y_true, y_pred = y_true[..., class_id : class_id + 1], y_pred[..., class_id : class_id + 1]
         weights = weights if weights.shape[-1] == 1 else weights[..., class_id : class_id + 1]
-    weights = ops.broadcast_to(weights, y_pred.shape)
+    weights = ops.broadcast_to(over_leading_axes(weights, y_pred, f"{where}: sample_weight"), y_pred.shape)
     if label_weights is not None:
         weights = weights * label_weights
     if not multi_label:
@@ -78,13 +81,14 @@ def _count_by_comparing(y_pred: Any, thresholds: Sequence[float], positive: Any,
 
 
 def _count_in_buckets(y_pred: Any, thresholds: Sequence[float], positive: Any, negative: Any) -> tuple[Any, Any]:
-    """Put each prediction in the bucket below its next even threshold, and add the buckets up from above."""
+    """Put each prediction in the bucket above the last even threshold below it, and add the buckets up from above."""
     size, labels = len(thresholds), y_pred.shape[1]
-    bucket = ops.cast(ops.ceil(ops.clip(y_pred, 0.0, 1.0) * (size - 1.0)), "int32") - 1
-    outside = bucket < 0  # a prediction of exactly 0 is above a first threshold below 0 alone
+    edges, y_pred = ops.convert_to_tensor(np.asarray(thresholds, "float32")), ops.clip(y_pred, 0.0, 1.0)
+    bucket = ops.clip(ops.cast(ops.ceil(y_pred * (size - 1.0)), "int32") - 1, 0, size - 2)
+    # The product is rounded, so that a prediction at a threshold may be one bucket off.
+    bucket = bucket + ops.cast(y_pred > edges[bucket + 1], "int32") - ops.cast(y_pred <= edges[bucket], "int32")
+    positive, negative = (ops.where(y_pred > edges[0], weights, 0.0) for weights in (positive, negative))
     bucket = ops.maximum(bucket, 0)
-    if thresholds[0] >= 0.0:
-        positive, negative = ops.where(outside, 0.0, positive), ops.where(outside, 0.0, negative)
     columns = np.arange(labels)[None, :]
 
     def above(weights: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from kerata import config, engine, errors, ops
 from kerata.core import dtypes
+from kerata.losses.reduction import over_leading_axes
 from kerata.metrics.base import Metric
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
@@ -55,9 +57,9 @@ class IoU(Metric):
         self.total_cm = self.add_weight((num_classes, num_classes), dtype=self.dtype, name="total_confusion_matrix")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch to the matrix of true and predicted classes."""
+        """Add a batch to the matrix of true and predicted classes; weights are one a sample, or one a label."""
         y_true = self._numbers(y_true, self.sparse_y_true)
-        y_pred = self._numbers(y_pred, self.sparse_y_pred)
+        y_pred = ops.reshape(self._numbers(y_pred, self.sparse_y_pred), (-1,))
         weights = ops.convert_to_tensor(1 if sample_weight is None else sample_weight)
         if dtypes.is_float(weights.dtype) and dtypes.is_int(self.dtype):
             errors.warn_once(
@@ -65,8 +67,10 @@ class IoU(Metric):
                 "dtype='float32'."
             )
         weights = ops.cast(weights, self.dtype)
-        if len(weights.shape) > 1:
-            weights = ops.reshape(weights, (-1,))
+        if weights.shape and math.prod(weights.shape) != math.prod(y_true.shape):
+            weights = ops.broadcast_to(over_leading_axes(weights, y_true), y_true.shape)
+        weights = ops.reshape(weights, (-1,)) if weights.shape else weights
+        y_true = ops.reshape(y_true, (-1,))
         known = (y_true >= 0) & (y_true < self.num_classes) & (y_pred >= 0) & (y_pred < self.num_classes)
         if self.ignore_class is not None:
             known = known & (y_true != self.ignore_class)
@@ -76,7 +80,7 @@ class IoU(Metric):
 
     def _numbers(self, x: Any, sparse: bool) -> Any:
         x = ops.convert_to_tensor(x) if sparse else ops.argmax(x, axis=self.axis)
-        return ops.reshape(ops.cast(x, "int32"), (-1,))
+        return ops.cast(x, "int32")
 
     def result(self) -> Any:
         """Return the mean over the target classes that occurred."""

@@ -77,7 +77,8 @@ class FBetaScore(Metric):
             yes = y_pred > self.threshold
         yes = ops.cast(yes, self.dtype)
         axis = None if self.average == "micro" else 0
-        weights = 1.0 if sample_weight is None else ops.convert_to_tensor(sample_weight, dtype=self.dtype)[:, None]
+        weights = ops.convert_to_tensor(1.0 if sample_weight is None else sample_weight, dtype=self.dtype)
+        weights = ops.reshape(weights, (-1, 1))  # (B,), (B, 1), or one for all
 
         def total(x: Any) -> Any:
             return ops.sum(x * weights, axis=axis)

@@ -33,7 +33,8 @@ class Functional(Model):
         for layer in self._layers:
             if names.setdefault(layer.name, layer) is not layer:
                 raise errors.InvalidArgument(
-                    "two layers have the same name.", where=f"model {self.name!r}", got=repr(layer.name),
+                    "two layers have the same name.", where=f"model {self.name!r}", expected="a name for each layer",
+                    got=repr(layer.name),
                     hint="give one of them another `name=`",
                 )  # fmt: skip
         self.built = True
@@ -51,7 +52,8 @@ class Functional(Model):
         """Check one input against its Input; add or drop a last axis of length one, as Keras does."""
         if x is None:
             return None
-        shape, expected = tuple(x.shape), symbol.shape
+        given = shape = tuple(x.shape)
+        expected = symbol.shape
         if len(shape) == len(expected) + 1 and shape[-1] == 1:
             x = x[..., 0]
         elif len(shape) == len(expected) - 1 and expected[-1] == 1:
@@ -60,15 +62,10 @@ class Functional(Model):
         if len(shape) != len(expected) or any(
             e is not None and s is not None and e != s for e, s in zip(expected[1:], shape[1:])
         ):
-            hint = None
-            if len(shape) == len(expected) - 1 and shape == expected[1:]:
-                hint = "is the batch axis missing? x[None] makes a batch of one sample"
-            elif None not in expected[1:] and None not in shape[1:] and _size(shape[1:]) == _size(expected[1:]):
-                hint = f"the sizes agree: x.reshape({', '.join(map(str, (-1, *expected[1:])))})"
             name = symbol._history.operation.name if symbol._history else symbol.name
             raise errors.ShapeMismatch(
                 "the data do not fit the input.", where=f"input {name!r} of model {self.name!r}",
-                expected=f"shape {expected}", got=f"shape {shape}", hint=hint,
+                expected=f"shape {expected}", got=f"shape {given}", hint=_advice(given, expected),
             )  # fmt: skip
         from kerata import engine
 
@@ -168,6 +165,19 @@ class Functional(Model):
         """Make the graph anew from its config."""
         with registry.CustomObjectScope(custom_objects):
             return _from_config(cls, dict(config))
+
+
+def _advice(shape: tuple, expected: tuple) -> str:
+    """Return what to do about data of this shape."""
+    if shape == expected[1:]:
+        return "is the batch axis missing? x[None] makes a batch of one sample"
+    if len(shape) == len(expected) > 2 and (shape[0], *shape[2:], shape[1]) == (shape[0], *expected[1:]):
+        return "the channels come first here and last there: numpy.moveaxis(x, 1, -1)"
+    if None not in expected[1:] and None not in shape[1:] and _size(shape[1:]) == _size(expected[1:]):
+        return f"the sizes agree: x.reshape({', '.join(map(str, (-1, *expected[1:])))})"
+    if len(shape) == len(expected):
+        return f"make the model for such data, with kerata.Input({shape[1:]}), or bring the data to its shape"
+    return f"the batch comes first, then {expected[1:]} for each sample"
 
 
 def _size(shape: Any) -> int:

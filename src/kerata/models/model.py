@@ -10,11 +10,16 @@ from typing import Any
 from kerata import errors
 from kerata.core import registry
 from kerata.layers.base import Layer
+from kerata.models.pickling import Pickled
 from kerata.quantizers.configs import resolved
 from kerata.training import host_prefix
 from kerata.training.trainer import Trainer
 
 __all__ = ["Model"]
+
+
+def _own_methods(cls: type) -> list[str]:
+    return [name for name, member in vars(cls).items() if callable(member)]
 
 
 def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
@@ -32,7 +37,7 @@ def _is_chosen(layer: Layer, filters: Any) -> bool:
     return any(re.search(pattern, layer.name) for pattern in ([filters] if isinstance(filters, str) else filters))
 
 
-class Model(Trainer):
+class Model(Pickled, Trainer):
     """A network: layers and the way through them.
 
     There are three ways to make one: `Model(inputs, outputs)` from symbolic tensors; a subclass whose `call` says what
@@ -70,14 +75,17 @@ class Model(Trainer):
             return
         if args:
             raise errors.InvalidArgument(
-                "a model takes inputs and outputs, or only keywords.", where=type(self).__name__, got=args
-            )
+                "a model takes inputs and outputs, or only keywords.", where=type(self).__name__,
+                expected="Model(inputs, outputs)", got=f"{len(args)} argument: {args[0]!r}"[:120],
+                hint="a list of layers makes a Sequential([…]); a subclass passes only keywords to super().__init__",
+            )  # fmt: skip
         Layer.__init__(self, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs; a subclass says how."""
         raise errors.Unsupported(
             "the model has no `call`.", where=f"{type(self).__name__} {self.name!r}",
+            expected="a method `call(self, inputs)`", got=f"the methods {_own_methods(type(self))}",
             hint="define `call(self, inputs)`, or make the model with Model(inputs, outputs)",
         )  # fmt: skip
 
@@ -126,11 +134,36 @@ class Model(Trainer):
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range: list[str] | tuple[str, str] | None = None,
-    ) -> None:
-        """Print a table of the layers, their output shapes, numbers of parameters and bytes."""
+        format: str = "text",
+    ) -> str | None:
+        """Print a table of the layers, their output shapes, numbers of parameters and bytes.
+
+        Args:
+            line_length: how many characters wide; by default as wide as the terminal.
+            positions: accepted as Keras does; columns are as wide as what they hold.
+            print_fn: takes the table instead.
+            expand_nested: show the layers of models inside the model.
+            show_trainable: show which layers learn; without it the column is there where some do not.
+            layer_range: the names of the first and the last layer shown, as regular expressions.
+            format: "text" is printed; "html" and "markdown" are returned, and a notebook shows them.
+
+        Example:
+            >>> model = kerata.Sequential([kerata.Input((3,)), kerata.layers.Dense(2, name="dense")], name="small")
+            >>> print(model.summary(format="markdown"))
+            **Model** `small` (Sequential)
+            <BLANKLINE>
+            | Layer (type)    | Output shape | Parameters |
+            | --------------- | ------------ | ---------: |
+            | `dense` (Dense) | (None, 2)    |          8 |
+            <BLANKLINE>
+            - All parameters: 8 (32 B)
+            - Trainable parameters: 8 (32 B)
+            - Not trainable parameters: 0 (0 B)
+            <BLANKLINE>
+        """
         from kerata.models import summary
 
-        summary.show(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
+        return summary.show(self, line_length, print_fn, expand_nested, show_trainable, layer_range, format)
 
     def _repr_html_(self) -> str:
         from kerata.models import summary

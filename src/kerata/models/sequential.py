@@ -37,6 +37,11 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._layers: list[Layer] = []
         self._graph: Function | None = None
+        if isinstance(layers, Layer):
+            raise errors.InvalidType(
+                "the layers come in a list.", where=f"model {self.name!r}", expected="a list of layers",
+                got=repr(layers), hint="kerata.Sequential([layers.Dense(8), layers.Dense(1)])",
+            )  # fmt: skip
         for layer in layers or []:
             self.add(layer, rebuild=False)
         self._rebuild()
@@ -46,23 +51,27 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor) and layer._history and isinstance(layer._history.operation, InputLayer):
             layer = layer._history.operation
         if not isinstance(layer, Layer):
-            hint = f"{layer.__name__}() makes one" if isinstance(layer, type) else None
+            hint = "a function of yours goes in layers.Lambda(function)" if callable(layer) else None
+            if isinstance(layer, type):
+                hint = f"the parentheses are missing: {layer.__name__}(…)"
             raise errors.InvalidType(
-                "only layers can be added.", where=f"model {self.name!r}", got=repr(layer)[:80], hint=hint
-            )
+                "only layers can be added.", where=f"model {self.name!r}", expected="a layer", got=repr(layer)[:80],
+                hint=hint or "look at the list: a bracket or a comma may be in the wrong place",
+            )  # fmt: skip
         if isinstance(layer, InputLayer):
             if self._layers:
                 raise errors.InvalidArgument(
                     "an Input comes first, and there is one at most.", where=f"model {self.name!r}",
-                    got=f"already there: {[x.name for x in self._layers]}",
+                    expected="an Input before all layers", got=f"already there: {[x.name for x in self._layers]}",
+                    hint="put it first; layers inside need no Input of their own",
                 )  # fmt: skip
         elif not self._layers and layer._input_shape_argument is not None:
             shape = layer._input_shape_argument
             self._layers.append(_input_layer(shape, _input_dtype(layer)))
         if any(x.name == layer.name for x in self._layers):
             raise errors.InvalidArgument(
-                "two layers have the same name.", where=f"model {self.name!r}", got=repr(layer.name),
-                hint="give one of them another `name=`; the same layer cannot be stacked twice",
+                "two layers have the same name.", where=f"model {self.name!r}", expected="a name for each layer",
+                got=repr(layer.name), hint="give one of them another `name=`; the same layer cannot be stacked twice",
             )  # fmt: skip
         self._layers.append(layer)
         if rebuild:

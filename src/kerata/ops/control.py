@@ -79,7 +79,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
 def _with_state(run: Callable[[list[Any]], tuple[Any, list[Any]]], state: list[Variable]) -> Any:
     """Return the result of `run`, given the values of Variables and having assigned those that it returns."""
-    result, values = run([v.raw_value() for v in state])
+    result, values = run([v.differentiable_value() for v in state])
     for variable, value in zip(state, values):
         variable.assign_unchecked(value)
     return result

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from kerata import errors
+from kerata.core import registry
 from kerata.core.registry import Vocabulary
 from kerata.optimizers import legacy as legacy
 from kerata.optimizers import schedules as schedules
@@ -22,6 +24,14 @@ __all__ = [
     "deserialize", "get", "legacy", "schedules", "serialize",
 ]  # fmt: skip
 
+def _advise_on_loss(name: str) -> str | None:
+    """Return what to do about the name of a loss in the place of an optimizer's."""
+    with contextlib.suppress(errors.UnknownName):
+        registry.resolve("losses", name)
+        return f"{name!r} is a loss: compile(optimizer='adam', loss={name!r})"
+    return None
+
+
 _vocabulary = Vocabulary("optimizer", __name__, Optimizer)
 
 
@@ -33,7 +43,13 @@ def get(identifier: Any) -> Any:
         0.9
     """
     if isinstance(identifier, str):
-        return _vocabulary.get(identifier if identifier in _vocabulary.names else identifier.lower())
+        try:
+            return _vocabulary.get(identifier if identifier in _vocabulary.names else identifier.lower())
+        except errors.UnknownName:
+            hint = _advise_on_loss(identifier)
+            if hint is None:
+                raise
+            raise errors.UnknownName("optimizer", identifier, (), hint=hint) from None
     found = _vocabulary.get(identifier)
     if found is not None and not isinstance(found, Optimizer):
         raise errors.InvalidArgument(

@@ -8,14 +8,14 @@ from typing import Any, Unpack
 from kerata import errors
 from kerata.core.variable import Variable
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer
+from kerata.optimizers.base import VarListOptimizer
 from kerata.optimizers.joining import elementwise
 from kerata.optimizers.options import Options, OptionsButDecay, Rate
 
 __all__ = ["Adam", "AdamW", "Adamax", "Lamb", "Nadam", "ScheduleFreeAdamW"]
 
 
-class Adam(Optimizer):
+class Adam(VarListOptimizer):
     """Steps by the mean gradient over the root of the mean square, both corrected for their start at zero.
 
     Args:
@@ -81,7 +81,7 @@ class AdamW(Adam):
             )
 
 
-class Adamax(Optimizer):
+class Adamax(VarListOptimizer):
     """Adam with the largest recent gradient in place of the mean square.
 
     Args:
@@ -113,7 +113,7 @@ class Adamax(Optimizer):
         return w - lr * m / ((1 - self.beta_1**t) * (u + self.epsilon)), m, u
 
 
-class Nadam(Optimizer):
+class Nadam(VarListOptimizer):
     """Adam with Nesterov's momentum, whose share `beta_1 * (1 - 0.5 * 0.96 ** t)` grows with the step.
 
     Args:
@@ -138,9 +138,9 @@ class Nadam(Optimizer):
     def slots(self) -> Sequence[Mapping[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}]
 
-    def build(self, variables: Iterable[Variable]) -> None:
+    def build(self, var_list: Iterable[Variable]) -> None:
         if not self.built:
-            super().build(variables)
+            super().build(var_list)
             self._product = self.add_variable((), lambda shape, dtype: xp.ones(shape, dtype), name="u_product")
 
     def begin_update(self) -> None:
@@ -162,7 +162,7 @@ class Nadam(Optimizer):
         return w - m_hat * lr / (xp.sqrt(v_hat) + self.epsilon), m, v
 
 
-class Lamb(Optimizer):
+class Lamb(VarListOptimizer):
     """Adam whose step is as long, for each Variable, as the Variable's own norm: for very large batches.
 
     Args:
@@ -196,7 +196,7 @@ class Lamb(Optimizer):
         return w - ratio * lr * r, m, v
 
 
-class ScheduleFreeAdamW(Optimizer):
+class ScheduleFreeAdamW(VarListOptimizer):
     """Adam without a schedule: gradients are taken between a fast sequence `z` and its mean `x`.
 
     The weights are `y = (1 - beta_1) * z + beta_1 * x`; the slot "momentum" holds `z`.

@@ -8,14 +8,14 @@ from typing import Any, Unpack
 from kerata import errors
 from kerata.core.variable import Variable
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer
+from kerata.optimizers.base import VarListOptimizer
 from kerata.optimizers.joining import elementwise
 from kerata.optimizers.options import Options, Rate
 
 __all__ = ["Adadelta", "Adafactor", "Adagrad", "Ftrl", "RMSprop"]
 
 
-class RMSprop(Optimizer):
+class RMSprop(VarListOptimizer):
     """Steps by the gradient over the root of the mean of its squares.
 
     Args:
@@ -58,7 +58,7 @@ class RMSprop(Optimizer):
         return w - step, v, *mean
 
 
-class Adagrad(Optimizer):
+class Adagrad(VarListOptimizer):
     """Steps by the gradient over the root of the sum of all its squares: weights that seldom learn learn more.
 
     Args:
@@ -87,7 +87,7 @@ class Adagrad(Optimizer):
         return w - lr * g / xp.sqrt(a + self.epsilon), a
 
 
-class Adadelta(Optimizer):
+class Adadelta(VarListOptimizer):
     """Steps by the gradient times the root mean square of past steps over that of past gradients.
 
     Args:
@@ -107,6 +107,10 @@ class Adadelta(Optimizer):
         return [{"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}]
 
     @elementwise
+    def update_step(self, grad: Any, variable: Variable, learning_rate: Any) -> None:  # so Keras calls it, here alone
+        super().update_step(grad, variable, learning_rate)
+
+    @elementwise
     def rule(self, w: Any, g: Any, lr: Any, t: Any, gradients: Any, steps: Any) -> tuple[Any, ...]:
         gradients = self.rho * gradients + (1 - self.rho) * xp.square(g)
         step = -(xp.sqrt(steps + self.epsilon) * g / xp.sqrt(gradients + self.epsilon))
@@ -114,7 +118,7 @@ class Adadelta(Optimizer):
         return w + lr * step, gradients, steps
 
 
-class Ftrl(Optimizer):
+class Ftrl(VarListOptimizer):
     """Follow the regularized leader: the weights that solve all past linearized losses, most of them zero under L1.
 
     Args:
@@ -170,7 +174,7 @@ class Ftrl(Optimizer):
         return (xp.clip(z, -l1, l1) - z) / (new_n**power / lr + 2 * l2), new_n, z
 
 
-class Adafactor(Optimizer):
+class Adafactor(VarListOptimizer):
     """RMSprop that keeps the mean squares of a matrix as its row means and column means: little memory.
 
     Args:

@@ -24,7 +24,7 @@ from kerata.optimizers.joining import is_elementwise, jointly
 from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
 from kerata.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "VarListOptimizer"]
 
 Pairs = list[tuple[Any, Variable]]
 
@@ -135,7 +135,7 @@ class Optimizer(Stateful, Configurable):
         targets = variable, *self._slots[variable]
         w, *slots = (v.raw_value() for v in targets)
         for target, value in zip(targets, self._ruled(learning_rate, self.iterations + 1, w, gradient, *slots)):
-            target.assign(value)
+            target.assign_new(value)
 
     def _ruled(self, lr: Any, t: Any, w: Any, g: Any, *slots: Any) -> tuple[Any, ...]:
         """Return what the rule makes of arrays of any dtype."""
@@ -320,7 +320,11 @@ class Optimizer(Stateful, Configurable):
         pairs = [(g, v) for g, v in zip(grads, variables) if g is not None]
         missing = [v.path for g, v in zip(grads, variables) if g is None]
         if not pairs:
-            raise errors.InvalidArgument("no Variable has a gradient.", where=where, got=", ".join(missing))
+            raise errors.InvalidArgument(
+                "no Variable has a gradient.", where=where, expected="a loss that depends on the Variables",
+                got=f"None for {', '.join(missing)}",
+                hint="compute the loss with kerata.ops from what the model returns; NumPy and stop_gradient cut it off",
+            )  # fmt: skip
         if missing:
             errors.warn_once(f"{where}: the loss does not depend on {', '.join(missing)}; they stay as they are.")
         for g, v in pairs:
@@ -370,7 +374,9 @@ class Optimizer(Stateful, Configurable):
         """Apply the rule to all Variables together, if the engine or the rule allows it; return whether."""
         rule = type(self).rule
         way = engine.active().fast_ways.get(f"{rule.__module__}.{rule.__qualname__}")
-        if type(self).update_step is not Optimizer.update_step or (way is None and not is_elementwise(rule)):
+        step = type(self).update_step
+        is_own = step is not Optimizer.update_step and not is_elementwise(step)
+        if is_own or (way is None and not is_elementwise(rule)):
             return False
         targets = [(v, *self._slots[v]) for v in variables]
         olds = [tuple(v.raw_value() for v in row) for row in targets]
@@ -527,6 +533,14 @@ class Optimizer(Stateful, Configurable):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
+class VarListOptimizer(Optimizer):
+    """The base of those whose `build` calls the Variables `var_list`, as Keras's do; its base and its SGD do not."""
+
+    def build(self, var_list: Iterable[Variable]) -> None:
+        """Make the slots for `var_list`; does nothing the second time."""
+        super().build(var_list)
+
+
 _WITHOUT_MEANING = ("is_legacy_optimizer", "jit_compile")  # found in the configs of old files
 
 
@@ -542,4 +556,4 @@ def _assign(targets: Iterable[Sequence[Variable]], values: Iterable[Sequence[Any
     """Assign each row of values to its row of Variables; a Variable without a value stays."""
     for variables, row in zip(targets, values):
         for variable, value in zip(variables, row):
-            variable.assign(value)
+            variable.assign_new(value)

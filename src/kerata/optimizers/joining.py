@@ -15,6 +15,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def elementwise(rule: F) -> F:
     """Mark an update rule that treats each element by itself, so that its Variables' shapes do not matter.
 
+    An `update_step` that is marked does no more than the rule, which may stand in its place.
+
     Example:
         >>> from kerata.optimizers.joining import elementwise
         >>> class SignDescent(kerata.optimizers.Optimizer):

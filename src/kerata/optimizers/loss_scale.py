@@ -8,12 +8,12 @@ from typing import Any
 from kerata import errors, ops
 from kerata.core.variable import Variable
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer
+from kerata.optimizers.base import Optimizer, VarListOptimizer
 
 __all__ = ["LossScaleOptimizer"]
 
 
-class LossScaleOptimizer(Optimizer):
+class LossScaleOptimizer(VarListOptimizer):
     """Multiplies the loss, so that float16 gradients do not vanish, and divides the gradients by the same.
 
     A step whose gradients are not all finite is left out, and the scale halves; it doubles after
@@ -55,11 +55,11 @@ class LossScaleOptimizer(Optimizer):
         self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
         self.inner_optimizer.loss_scale_factor = None
 
-    def build(self, variables: Iterable[Variable]) -> None:
+    def build(self, var_list: Iterable[Variable]) -> None:
         """Make the scale's Variables and the inner optimizer's slots."""
         if self.built:
             return
-        variables = list(variables)
+        variables = list(var_list)
         self.step_counter = self.add_variable((), dtype="int32", name="step_counter")
         self.dynamic_scale = self.add_variable(
             (), lambda shape, dtype: xp.full(shape, self.initial_scale, dtype), "float32", name="dynamic_scale"

@@ -9,7 +9,7 @@ from typing import Any
 from kerata import errors
 from kerata.core.configurable import Configurable, WithCustomObjects
 from kerata.core.variable import Variable
-from kerata.optimizers.base import Optimizer
+from kerata.optimizers.base import Optimizer, VarListOptimizer
 from kerata.optimizers.loss_scale import LossScaleOptimizer
 
 __all__ = ["MultiOptimizer", "OptimizerMap"]
@@ -69,7 +69,7 @@ class OptimizerMap(WithCustomObjects, Configurable, MutableMapping[str, Optimize
         return self[variable.path]
 
 
-class MultiOptimizer(Optimizer):
+class MultiOptimizer(VarListOptimizer):
     """Hands each Variable's gradient to the optimizer that a map, or any function of the Variable, names for it.
 
     Args:
@@ -106,11 +106,11 @@ class MultiOptimizer(Optimizer):
         """The optimizers, each once."""
         return self._inner
 
-    def build(self, variables: Iterable[Variable]) -> None:
+    def build(self, var_list: Iterable[Variable]) -> None:
         """Choose the optimizer of each Variable, and build all."""
         if self.built:
             return
-        variables = list(variables)
+        variables = list(var_list)
         for variable in variables:
             optimizer = self.optimizer_map(variable)
             _check_single(optimizer, f"MultiOptimizer: Variable {variable.path!r}")

@@ -9,13 +9,13 @@ from typing import Any, Unpack
 from kerata import errors
 from kerata.core.variable import Variable
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer
+from kerata.optimizers.base import VarListOptimizer
 from kerata.optimizers.options import OptionsButDecay, Rate
 
 __all__ = ["Muon"]
 
 
-class Muon(Optimizer):
+class Muon(VarListOptimizer):
     """Steps by the momentum's nearest orthogonal matrix; for what is no matrix, and for embeddings, by Adam.
 
     Args:

@@ -107,6 +107,12 @@ def with_old_spellings(learning_rate: Any, kwargs: dict[str, Any]) -> Any:
         raise errors.InvalidType(
             "this is no learning rate.", where="optimizer: learning_rate",
             expected="a number, a schedule, or a function without arguments", got=repr(learning_rate),
+            hint="a number without quotes: learning_rate=0.001",
+        )  # fmt: skip
+    if isinstance(learning_rate, (int, float, np.number)) and not 0 <= learning_rate < float("inf"):
+        raise errors.InvalidArgument(
+            "this is no learning rate.", where="optimizer: learning_rate", expected="a number from 0 up",
+            got=learning_rate, hint="optimizers go downhill by themselves; 0.001 is a good start for Adam",
         )  # fmt: skip
     decay = kwargs.pop("decay", None)
     if decay and not callable(learning_rate):

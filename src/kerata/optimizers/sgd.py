@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from kerata import errors
 from kerata.engine import xp
-from kerata.optimizers.base import Optimizer
+from kerata.optimizers.base import Optimizer, VarListOptimizer
 from kerata.optimizers.joining import elementwise
 from kerata.optimizers.options import Options, Rate
 
@@ -50,7 +50,7 @@ class SGD(Optimizer):
         return w + (v * self.momentum - g * lr if self.nesterov else v), v
 
 
-class Lion(Optimizer):
+class Lion(VarListOptimizer):
     """The sign of a mix of momentum and gradient; needs a smaller learning rate than Adam and half its memory.
 
     Args:

@@ -104,6 +104,7 @@ def load_model(
     if not safe_mode:
         raise errors.Unsupported(
             "there is no unsafe loading: no file can make kerata run code.", where="load_model: safe_mode=False",
+            expected="safe_mode=True",
             hint="give the code yourself: custom_objects={name: function or class}",
         )  # fmt: skip
     path = existing(filepath, "file")
@@ -134,9 +135,11 @@ def load_model(
 
 
 def _json(archive: zipfile.ZipFile, name: str) -> Any:
+    text = read_member(archive, name)
     try:
-        return json.loads(read_member(archive, name))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise errors.CorruptFile(
-            "a part of the archive is no JSON.", where=f"{archive.filename}: {name}", got=error
-        ) from None
+            "a part of the archive is no JSON.", where=f"{archive.filename}: {name}", got=error,
+            hint="copy or download it again, and compare the sizes",
+        ) from None  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -41,12 +42,16 @@ def atomic_write(path: Path, overwrite: bool = True) -> Iterator[Path]:
     the permissions of the old.
     """
     if not overwrite and path.exists():
-        raise errors.InvalidArgument("the file exists.", where=str(path), hint="pass overwrite=True to replace it")
+        raise errors.InvalidArgument(
+            "the file exists.", where=str(path), got="overwrite=False", hint="pass overwrite=True to replace it"
+        )
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise errors.InvalidArgument("there is a folder of this name.", where=str(path))
     if not target.parent.is_dir():
-        raise errors.InvalidArgument("the folder does not exist.", where=str(path), hint=f"make {path.parent} first")
+        raise errors.InvalidArgument(
+            "the folder does not exist.", where=str(path), hint=f"os.makedirs({str(path.parent)!r}, exist_ok=True)"
+        )
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
         with open(temporary, "xb"):  # with the permissions that files have here
@@ -61,7 +66,8 @@ def atomic_write(path: Path, overwrite: bool = True) -> Iterator[Path]:
     except OSError as error:
         raise errors.KerataError(
             "the file could not be written; what was there before still stands.", where=str(path), got=error,
-            hint="is the disk full, or the folder not writable?",
+            hint="make room and save again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else
+            "may this program write into the folder?",
         ) from error  # fmt: skip
     finally:
         temporary.unlink(missing_ok=True)
@@ -86,7 +92,9 @@ def existing(path: Any, what: str) -> Path:
         return path
     near = sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
     hint = f"the folder holds {', '.join(near)}" if near else None
-    raise errors.CorruptFile(f"there is no such {what}.", where=str(path), hint=hint)
+    raise errors.CorruptFile(
+        f"there is no such {what}.", where=str(path), hint=hint or "compare the path with what os.listdir() shows"
+    )
 
 
 @contextlib.contextmanager
@@ -123,13 +131,29 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(path)
     except _DAMAGE as error:
         raise errors.CorruptFile(
-            "the file is no whole `.keras` archive: it is cut, damaged or of another kind.", where=str(path), got=error
-        ) from None
+            "the file is no whole `.keras` archive: it is cut, damaged or of another kind.", where=str(path),
+            expected="what model.save wrote", got=_kind(path) or error,
+            hint="copy or download it again, and compare sizes; load_model reads `.keras` files, and old `.h5` ones",
+        ) from None  # fmt: skip
     with archive:
         for name in archive.namelist():
             if name.startswith("/") or ".." in Path(name).parts or "\\" in name or ":" in name:
                 raise errors.CorruptFile("the archive holds a path that leaves it.", where=str(path), got=name)
         yield archive
+
+
+_KINDS = {
+    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"\x89HDF": "an HDF5 file", b"\x80": "a pickle",
+    b"\x1f\x8b": "a gzip file", b"<": "a web page, or XML", b"{": "JSON", b"%PDF": "a PDF",
+    b"PK\x03\x04": "the beginning of an archive, whose end is missing", b"": "an empty file",
+}  # fmt: skip
+
+
+def _kind(path: Path) -> str | None:
+    """Return what a file seems to be by its first bytes."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+    return next((kind for mark, kind in _KINDS.items() if (start.startswith(mark) if mark else not start)), None)
 
 
 def read_member(archive: zipfile.ZipFile, name: str, largest: int = LARGEST_JSON) -> bytes:
@@ -171,7 +195,7 @@ def _info(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     except KeyError:
         raise errors.CorruptFile(
             "the archive lacks a part of a model.", where=str(archive.filename), expected=name,
-            got=archive.namelist()[:20],
+            got=archive.namelist()[:20], hint="this is a zip file of another kind: load it with what wrote it",
         ) from None  # fmt: skip
     there = min(info.compress_size, os.path.getsize(str(archive.filename)))
     if info.file_size > LARGEST_RATIO * there + SMALL:

@@ -127,8 +127,9 @@ class HDF5Store:
             if mode == "w":
                 raise
             raise errors.CorruptFile(
-                "the file is no whole HDF5 file: it is cut, damaged or of another kind.", where=where, got=error
-            ) from None
+                "the file is no whole HDF5 file: it is cut, damaged or of another kind.", where=where, got=error,
+                expected="what save_weights wrote", hint="copy or download it again, and compare the sizes",
+            ) from None  # fmt: skip
 
     def __enter__(self) -> HDF5Store:
         return self
@@ -282,7 +283,8 @@ class SafetensorsStore:
             except (SafetensorError, OSError, ValueError) as error:
                 raise errors.CorruptFile(
                     "the file is no whole safetensors file: it is cut, damaged or of another kind.", where=where,
-                    got=error,
+                    expected="what save_weights wrote", got=error,
+                    hint="copy or download it again, and compare the sizes",
                 ) from None  # fmt: skip
             self._names: dict[str, list[str]] = {}
             for name in names:

@@ -161,7 +161,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
     if not path.name.endswith((".weights.h5", ".safetensors")):
         raise errors.InvalidArgument(
             "the file's name has another ending.", where="save_weights", expected="*.weights.h5 or *.safetensors",
-            got=path.name,
+            got=path.name, hint=f"use {path.name.partition('.')[0] + '.weights.h5'!r}",
         )  # fmt: skip
     need_built(model, "save_weights")
     kind = _store_for(path)

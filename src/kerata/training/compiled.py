@@ -12,27 +12,51 @@ __all__ = ["CompiledLoss", "CompiledMetrics", "output_names"]
 
 
 def output_names(y_pred: Any, names: list[str] | None) -> list[str]:
-    """Return a name for each output: its key, the layer's name, or `output_0`, `output_1` …"""
+    """Return a name for each output: its key ("rest/second" in a nest), the layer's name, or `output_0`, …"""
     if isinstance(y_pred, dict):
-        return list(y_pred)
+        return ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(y_pred)]
     count = len(tree.flatten(y_pred))
     if names and len(names) == count:
         return list(names)
     return [f"output_{i}" for i in range(count)]
 
 
+def outputs_of(y_pred: Any, names: list[str]) -> list[Any]:
+    """Return the outputs in the order of their names."""
+    return [_said_for(name, y_pred) for name in names] if isinstance(y_pred, dict) else tree.flatten(y_pred)
+
+
+def _said_for(name: str, nest: Any) -> Any:
+    """Return what a nest says for an output: "rest/second" may be a key, or a key in the dict of a key."""
+    if isinstance(nest, (list, tuple)):
+        nest = {str(i): value for i, value in enumerate(nest)}
+    if not isinstance(nest, dict):
+        return None
+    first, _, rest = name.partition("/")
+    return nest[name] if name in nest else _said_for(rest, nest.get(first)) if rest else None
+
+
 def per_output(given: Any, y_pred: Any, names: list[str], what: str) -> list[Any]:
     """Return what `given` says for each output: a value for all, a list, or a dict by output names."""
     if isinstance(given, dict):
-        unknown = [k for k in given if k not in names]
+        known = {*names, *(name.partition("/")[0] for name in names)}
+        unknown = [k for k in given if k not in known]
         if unknown:
             raise errors.UnknownName(f"output for `{what}`", unknown[0], names, where="compile")
-        return [given.get(name) for name in names]
+        return [_said_for(name, given) for name in names]
     if isinstance(given, (list, tuple)) and len(names) > 1:
         if len(given) != len(names):
             raise errors.InvalidArgument(
                 f"`{what}` has the wrong number of entries.", where="compile",
                 expected=f"{len(names)}, one for each output {names}", got=len(given),
+                hint=f"a single one serves all outputs; or give a dict: {{{names[0]!r}: …}}",
+            )  # fmt: skip
+        return list(given)
+    if isinstance(given, (list, tuple)) and what != "metrics":
+        if len(given) != 1:
+            raise errors.InvalidArgument(
+                f"`{what}` has the wrong number of entries.", where="compile", expected=f"one, for {names[0]!r}",
+                got=f"{len(given)}: {list(given)}", hint="further numbers to watch belong to `metrics`",
             )  # fmt: skip
         return list(given)
     return [given] * len(names)
@@ -41,17 +65,17 @@ def per_output(given: Any, y_pred: Any, names: list[str], what: str) -> list[Any
 def flatten_targets(y: Any, y_pred: Any, names: list[str], what: str = "y") -> list[Any]:
     """Return the targets in the order of the outputs."""
     if isinstance(y, dict):
-        missing = [n for n in names if n not in y]
-        if missing and not isinstance(y_pred, dict) and len(names) == len(y):
+        found = [_said_for(name, y) for name in names]
+        if any(target is None for target in found) and not isinstance(y_pred, dict) and len(names) == len(y):
             return list(y.values())
-        return [y.get(n) for n in names]
+        return found
     flat = tree.flatten(y)
     if len(flat) == 1 and len(names) > 1 and (flat[0] is None or what == "sample_weight"):
         return flat * len(names)
     if len(flat) != len(names):
         raise errors.InvalidArgument(
             f"the number of targets in `{what}` is wrong.", where="fit", expected=f"{len(names)}: {names}",
-            got=len(flat),
+            got=len(flat), hint="give a list in this order, or a dict by these names",
         )  # fmt: skip
     return flat
 
@@ -79,19 +103,15 @@ class CompiledLoss:
         if isinstance(self.loss_weights, (int, float)):
             weights = [self.loss_weights] * len(names)
         self._parts = [(_as_loss(loss), 1.0 if weight is None else weight) for loss, weight in zip(chosen, weights)]
-        if len(names) > 1:
-            self.metrics = [
-                metrics.Mean(name=f"{name}_loss") if loss is not None else None
-                for name, (loss, _) in zip(names, self._parts)
-            ]
-        self.metrics = [m for m in self.metrics if m is not None]
+        with_loss = [name for name, (loss, _) in zip(names, self._parts) if loss is not None]
+        self.metrics = [metrics.Mean(name=f"{name}_loss") for name in with_loss] if len(with_loss) > 1 else []
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if self._parts is None:
             self.build(y, y_pred)
         parts = self._parts or []
         targets = flatten_targets(y, y_pred, self._outputs)
-        outputs = [y_pred[n] for n in self._outputs] if isinstance(y_pred, dict) else tree.flatten(y_pred)
+        outputs = outputs_of(y_pred, self._outputs)
         weights = flatten_targets(sample_weight, y_pred, self._outputs, "sample_weight")
         total, trackers = None, iter(self.metrics)
         for name, target, output, weight, (loss, factor) in zip(self._outputs, targets, outputs, weights, parts):
@@ -137,7 +157,8 @@ def _as_metric(identifier: Any, y: Any, y_pred: Any) -> Any:
         else:
             kind = categorical
         return getattr(metrics, kind)(name=identifier)
-    found = metrics.get(identifier)
+    with errors.located("compile: metrics"):
+        found = metrics.get(identifier)
     if isinstance(found, metrics.Metric):
         if isinstance(identifier, str):
             found.name = identifier  # logs carry the name that the user wrote
@@ -148,10 +169,11 @@ def _as_metric(identifier: Any, y: Any, y_pred: Any) -> Any:
     return metrics.MeanMetricWrapper(found, name=name)
 
 
-class CompiledMetrics:
+class CompiledMetrics(metrics.Metric):
     """The metrics of `compile`, for each output, weighted or not."""
 
     def __init__(self, plain: Any, weighted: Any, names: list[str] | None = None) -> None:
+        super().__init__(name="compile_metrics")
         self.plain, self.weighted, self._names = plain, weighted, names
         self.built = False
         self._parts: list[tuple[str, list[Any], list[Any]]] = []
@@ -159,7 +181,7 @@ class CompiledMetrics:
     def build(self, y: Any, y_pred: Any) -> None:
         """Make the metrics for each output."""
         names = output_names(y_pred, self._names)
-        outputs = [y_pred[n] for n in names] if isinstance(y_pred, dict) else tree.flatten(y_pred)
+        outputs = outputs_of(y_pred, names)
         targets = flatten_targets(y, y_pred, names)
         groups = [
             [
@@ -186,7 +208,7 @@ class CompiledMetrics:
         if not self.built:
             self.build(y, y_pred)
         names = [name for name, _, _ in self._parts]
-        outputs = [y_pred[n] for n in names] if isinstance(y_pred, dict) else tree.flatten(y_pred)
+        outputs = outputs_of(y_pred, names)
         targets = flatten_targets(y, y_pred, names)
         weights = flatten_targets(sample_weight, y_pred, names, "sample_weight")
         for (name, plain, weighted), target, output, weight in zip(self._parts, targets, outputs, weights):
@@ -211,9 +233,11 @@ class CompiledMetrics:
         several = len(self._parts) > 1
         for name, plain, weighted in self._parts:
             for metric in (*plain, *weighted):
-                key = f"{name}_{metric.name}" if several else metric.name
+                before = f"{name}_" if several else ""
+                key = f"{before}{metric.name}"
                 if key in results:
-                    key = f"weighted_{key}" if f"weighted_{key}" not in results else f"{key}_{len(results)}"
+                    again = f"{before}weighted_{metric.name}"
+                    key = again if again not in results else f"{key}_{len(results)}"
                 value = metric.result()
                 if isinstance(value, dict):
                     results.update(value)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from kerata import engine, errors, tree
 from kerata.data.sources import ArraySource, Source
-from kerata.training.loop import Pace, Program, on_host, run_block
+from kerata.training import memory, nans
+from kerata.training.loop import Pace, Program, batch_of, on_host, run_block
 
 __all__ = ["EpochRunner", "stacked"]
+
+_ACTIVITIES = {"train": "training", "test": "evaluating", "predict": "predicting"}
 
 
 class EpochRunner:
@@ -27,25 +29,38 @@ class EpochRunner:
         self.model, self.mode, self.source, self.watchers, self.limit = model, mode, source, watchers, limit
         self.seen = 0
         self._epochs = 0
-        self._unfinished: Any = None
+        self._reading: Any = None
+        self._is_lost = False
         self._predictions: list[tuple[Any, int]] = []
         self._pace = Pace(exact=watchers.needs_exact_steps(mode) or model.run_eagerly)
 
     def epoch(self) -> dict[str, Any]:
         """Run one epoch and return its last logs."""
+        try:
+            return self._epoch()
+        except BaseException:  # Ctrl-C too; the traceback would keep workers alive
+            if self._reading is not None:
+                self._reading.close()
+            self.source.close()
+            raise
+
+    def _epoch(self) -> dict[str, Any]:
         self.seen, self._last = 0, {}
         self.source.on_epoch_begin()
-        for block in self._blocks():
+        self._reading = self.source.blocks(self.limit)
+        for block in self._reading:
             steps = block.steps if self.limit is None else min(block.steps, self.limit - self.seen)
             program = self.model._program(self.mode, block)
-            logs = self._run(program, block, steps)
+            try:
+                logs = self._run(program, block, steps)
+            except Exception as error:
+                raise memory.explained(error, self.model, self.mode, block) from None
             self.seen += steps
             if self.mode == "predict":
                 self._predictions.append((stacked(logs, program), steps))
             if self.seen == self.limit or self._stopped:
                 break
         else:
-            self._unfinished = None
             if self.limit is not None and self.seen < self.limit:
                 self._ended_early()
         self.source.on_epoch_end()
@@ -54,22 +69,28 @@ class EpochRunner:
 
     @property
     def _stopped(self) -> bool:
-        return self.mode == "train" and self.model.stop_training
+        return getattr(self.model, f"stop_{_ACTIVITIES[self.mode]}")
 
     def _run(self, program: Program, block: Any, steps: int) -> Any:
         offset = self.seen
 
         def values(step: int) -> dict[str, Any]:
-            return {} if self.mode == "predict" else program.log_values(logs, step - offset)
+            if self.mode == "predict":
+                at = step - offset
+                return {"outputs": tree.map_structure(lambda a: a[at], logs) if program.compiled else logs[at]}
+            return program.log_values(logs, step - offset)
 
         def on_chunk(start: int, stop: int, new_logs: Any) -> bool:
             nonlocal logs
             logs = new_logs
-            self._last = values(offset + stop - 1)
+            self._last = {} if self.mode == "predict" else values(offset + stop - 1)
+            if self.mode == "train" and not self._is_lost and nans.is_lost(self._last):
+                self._is_lost = True
+                nans.tell(self.model, self.source, batch_of(block.data, block.index[stop - 1]))
             self.watchers.after_steps(self.mode, offset + start, offset + stop, self._last, values)
             return self._stopped
 
-        logs = None
+        logs: Any = None
         if not self._pace.exact:
             return run_block(program, block, self._pace, on_chunk, steps)
         logs = program.empty_logs(block) if program.compiled else None
@@ -79,28 +100,20 @@ class EpochRunner:
                 break
         return logs
 
-    def _blocks(self) -> Any:
-        """Return the blocks of the next epoch; a source that can be read only once goes on where it stopped."""
-        if not (getattr(self.source, "_once", False) and self.limit is not None):
-            return self.source.blocks()
-        if self._unfinished is None:
-            self._unfinished = self.source.blocks()
-        return self._unfinished
-
     def _ended_early(self) -> None:
         if self.seen == 0 and self._epochs == 0:
             raise errors.InvalidArgument(
                 "the data ended before the first step.", where=self.mode, expected=f"{self.limit} batches", got="none",
                 hint="a generator can be used up only once: give an object that can be iterated again",
             )  # fmt: skip
-        message = f"the data ended after {self.seen} of {self.limit} steps"
+        message = f"{self.mode}: in epoch {self._epochs + 1} the data ended after {self.seen} of {self.limit} steps"
         if isinstance(self.source, ArraySource):
-            warnings.warn(f"{message}; so did the epoch.", stacklevel=2)
+            errors.warn(f"{message}; so did the epoch.")
             return
-        warnings.warn(
+        errors.warn(
             f"{message}, so the run ends here. A generator for several epochs must go on for ever, or be an object "
-            "that can be iterated again.", stacklevel=2,
-        )  # fmt: skip
+            "that can be iterated again."
+        )
         if self.mode == "train":
             self.model.stop_training = True
 

@@ -18,7 +18,10 @@ import numpy as np
 from kerata import engine, errors, tree
 from kerata.core.symbolic import KerasTensor
 from kerata.data import sources
+from kerata.data.arrays import arrays_of, as_array, count_rows, is_array_data
+from kerata.data.rows import Rows
 from kerata.data.sources import ArraySource, IterableSource, Source
+from kerata.training import inputs
 
 __all__ = ["HostPrefix", "computed", "make_source", "of", "run", "split_validation"]
 
@@ -60,18 +63,10 @@ class HostPrefix:
 
     def arrays(self, x: Any, where: str) -> Any:
         """Return data for the model's inputs as arrays in a list, text included."""
-        count = len(self._graph.inputs)
-
-        def prepared(x: Any) -> Any:
-            if isinstance(x, dict):
-                return {key: prepared(value) for key, value in x.items()}
-            if isinstance(x, (list, tuple)) and any(hasattr(leaf, "shape") for leaf in tree.flatten(x)):
-                return [prepared(value) for value in x]
-            return _array(x, where)
-
-        if isinstance(x, (list, tuple)) and len(x) == count > 1:  # plain lists, one for each input
-            return [_array(leaf, where) for leaf in self._graph.match([prepared(value) for value in x])]
-        return self._graph.match(prepared(x))
+        x, _ = inputs.fitted(self._model, x, None)
+        if isinstance(x, (list, tuple)) and len(x) == len(self._graph.inputs) > 1:  # plain lists, one for each input
+            return self._graph.match([arrays_of(part, where, as_array) for part in x])
+        return self._graph.match(arrays_of(x, where, as_array))
 
     def __call__(self, arrays: list[Any]) -> dict[str, Any]:
         """Compute the prefix for `arrays`, one for each input of the model."""
@@ -96,9 +91,9 @@ class HostPrefix:
             results.append(inner(inner.arrays(tree.map_structure(fill, node.args[0]), node.operation.name)))
         return dict(zip(self._keys, results))
 
-    def has_run(self, inputs: Any) -> bool:
-        """Return whether `inputs` are what the prefix gave."""
-        return isinstance(inputs, dict) and list(inputs) and set(inputs) == set(self._keys)  # type: ignore[return-value]
+    def has_run(self, given: Any) -> bool:
+        """Return whether `given` is what the prefix gave."""
+        return isinstance(given, dict) and list(given) and set(given) == set(self._keys)  # type: ignore[return-value]
 
     def resume(self, results: dict[str, Any]) -> Any:
         """Run the rest of the graph on what the prefix gave."""
@@ -162,13 +157,15 @@ def run(model: Any, inputs: Any) -> Any:
     return prefix.resume(inputs)
 
 
-def computed(model: Any, x: Any, where: str) -> Any:
+def computed(model: Any, x: Any, y: Any, sample_weight: Any, where: str) -> tuple[Any, Any, Any]:
     """Return one batch as the compiled step takes it."""
+    x, y, sample_weight = sources.opened(x, y, sample_weight, where=where)
+    x, y = inputs.fitted(model, x, y)
     prefix = _ready(model, x, where)
-    if prefix is None:
-        return x
-    prefix.refuse_text(where)
-    return prefix(prefix.arrays(x, where))
+    if prefix is not None:
+        prefix.refuse_text(where)
+        x = prefix(prefix.arrays(x, where))
+    return x, y, sample_weight
 
 
 def make_source(
@@ -177,18 +174,24 @@ def make_source(
     where: str = "fit",
 ) -> Source:  # fmt: skip
     """Return the source of batches for `model`: of `x`, or of what its host prefix makes of `x`."""
-    prefix = None if isinstance(x, Source) else _ready(model, x, where)
+    if isinstance(x, Source):
+        return x
+    x, y, sample_weight = sources.opened(x, y, sample_weight, batch_size, shuffle, seed, where)
+    x, y = inputs.fitted(model, x, y)
+    prefix = _ready(model, x, where)
     if prefix is None:
         return sources.make_source(x, y, sample_weight, batch_size, steps, shuffle, class_weight, seed, where)
     prefix.refuse_text(where)
-    if not sources.is_array_data(x):
-        x = sources.batches_of(x, shuffle, seed)
-        mapped: Any = _Mapped(prefix, x, where)
-        if hasattr(x, "__next__"):  # a generator goes on where it stopped
-            mapped = iter(mapped)
-        return sources.make_source(mapped, y, sample_weight, batch_size, steps, shuffle, class_weight, seed, where)
+    if not is_array_data(x):
+
+        def through(batch: Any) -> tuple:
+            first, *rest = sources.batch_parts(batch)
+            return prefix(prefix.arrays(first, where)), *rest
+
+        x = sources.mapped(x, through)
+        return sources.make_source(x, y, sample_weight, batch_size, steps, shuffle, class_weight, seed, where)
     arrays = prefix.arrays(x, where)
-    rows = sources._count_rows((arrays,), where)
+    rows = count_rows((arrays,), where)
     if prefix.row_bytes() * rows <= LARGEST:
         parts = [prefix([_rows(a, slice(i, i + PART)) for a in arrays]) for i in range(0, rows, PART)]
         x = tree.map_structure(lambda *p: p[0] if p[0] is None or len(p) == 1 else np.concatenate(p), *parts)
@@ -199,12 +202,13 @@ def make_source(
 
 def split_validation(model: Any, data: tuple, fraction: float) -> tuple[tuple, tuple]:
     """Return what `sources.split_validation` does, for text too."""
-    x, *rest = data
+    x, y, weight = sources.opened(*data)
+    x, *rest = data = (*inputs.fitted(model, x, y), weight)
     prefix = _ready(model, x, "fit")
-    if prefix is None or not sources.is_array_data(x):
+    if prefix is None or not is_array_data(x):
         return sources.split_validation(data, fraction)
     arrays = prefix.arrays(x, "fit")
-    rows = np.arange(sources._count_rows((arrays,), "fit"))
+    rows = np.arange(count_rows((arrays,), "fit"))
     parts = sources.split_validation((rows, *rest), fraction)
     first, second = (([_rows(a, chosen) for a in arrays], *others) for chosen, *others in parts)
     return first, second
@@ -214,32 +218,12 @@ def _ready(model: Any, x: Any, where: str) -> HostPrefix | None:
     """Return the prefix of a model, which is built first where it starts with a layer for text."""
     layers = getattr(model, "_layers", None)
     if not getattr(model, "built", True) and layers and getattr(layers[0], "runs_on_host", False):
-        if not sources.is_array_data(x):
+        if not is_array_data(x):
             raise errors.NotBuilt(
                 "the shape of the text is not known.", where=where, hint='start with kerata.Input((1,), dtype="string")'
             )
-        model.build((None, *_array(x, where).shape[1:]))
+        model.build((None, *as_array(x, where).shape[1:]))
     return of(model)
-
-
-class _Mapped:
-    """Batches of the user's, run through the prefix."""
-
-    def __init__(self, prefix: HostPrefix, batches: Any, where: str) -> None:
-        self._prefix, self._batches, self._where = prefix, batches, where
-        for hook in ("on_epoch_begin", "on_epoch_end"):
-            if hasattr(batches, hook):
-                setattr(self, hook, getattr(batches, hook))
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[Any]:
-        batches = self._batches
-        for batch in batches if hasattr(batches, "__iter__") else sources._Indexed(batches, len(batches)):
-            paired = isinstance(batch, tuple) or isinstance(batch, list) and 2 <= len(batch) <= 3
-            x, *rest = batch if paired else (batch,)
-            yield (self._prefix(self._prefix.arrays(x, self._where)), *rest)
 
 
 class _Batches:
@@ -262,18 +246,7 @@ class _Batches:
 
 
 def _rows(array: Any, chosen: Any) -> Any:
-    return None if array is None else array[chosen]
-
-
-def _array(x: Any, where: str) -> Any:
-    """Return one leaf of the data: text as it is, numbers as a source has them."""
-    if x is None:
-        return None
-    if isinstance(x, (list, tuple, str, bytes)):
-        x = np.array(x, dtype=object) if any(isinstance(i, (str, bytes)) for i in tree.flatten(x)) else np.asarray(x)
-    elif not engine.arrays.is_array(x) and not isinstance(x, np.ndarray):
-        x = sources._on_host(x)
-    return x if getattr(x.dtype, "kind", "") in "USOT" and hasattr(x.dtype, "kind") else sources.standardize(x, where)
+    return None if array is None else np.asarray(array[chosen]) if isinstance(array, Rows) else array[chosen]
 
 
 def _as(value: Any, dtype: str) -> np.ndarray:

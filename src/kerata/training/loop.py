@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from kerata import engine, tree
+from kerata import engine, errors, tree
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope
 from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
 
-__all__ = ["Program", "on_host", "run_block"]
+__all__ = ["Program", "batch_of", "on_host", "run_block"]
 
 REFRESH_SECONDS = 0.25
 """A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
 
 
-def _batch(data: Any, rows: Any) -> Any:
+def batch_of(data: Any, rows: Any) -> Any:
     """Return those rows of each array."""
     return tree.map_structure(lambda a: None if a is None else engine.arrays.rows(a, rows), data)
 
@@ -65,7 +65,7 @@ class Program:
 
         def pure_step(values: list[Any], batch: Any) -> tuple[Any, list[Any]]:
             with StateScope(zip(variables, values)) as scope:
-                logs = step(batch)
+                logs = _something(step(batch), step)
             self.created = [v for v in scope.created if v not in known]
             self.names = list(logs) if isinstance(logs, dict) else []  # engines sort the keys of a dict
             logs = tree.map_structure(engine.arrays.as_array, logs)
@@ -85,7 +85,7 @@ class Program:
                 state, (written, logs) = list(values), carry
                 for place, value in zip(at, written):
                     state[place] = value
-                new_logs, written = self._pure_step(state, _batch(data, index[i]))
+                new_logs, written = self._pure_step(state, batch_of(data, index[i]))
                 logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
                 return written, logs
 
@@ -123,7 +123,7 @@ class Program:
         """Run the steps from `start` to `stop` of `block` and return the logs."""
         if not self.compiled:
             with contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
-                return [*(logs or []), *(self._one(_batch(block.data, block.index[i])) for i in range(start, stop))]
+                return [*(logs or []), *(self._one(batch_of(block.data, block.index[i])) for i in range(start, stop))]
         with _interrupts_deferred():
             writes = self._writes[block.batch_size, block.steps]
             written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
@@ -136,10 +136,21 @@ class Program:
     def _one(self, batch: Any) -> Any:
         """Run one step by itself and return its logs."""
         if not self._steps_compiled:
-            return self._step(batch)
+            return tree.map_structure(engine.arrays.without_history, _something(self._step(batch), self._step))
         logs, values = self._pure_step([v.raw_value() for v in self.variables], batch)
         _store(self._written, values)
         return logs
+
+
+def _something(logs: Any, step: Callable[[Any], Any]) -> Any:
+    if logs is None:
+        name = getattr(step, "__name__", "step")
+        raise errors.InvalidType(
+            f"`{name}` returned nothing.", where=getattr(step, "__qualname__", name), got="None",
+            expected="the outputs" if "predict" in name else "a dict of what to log",
+            hint="return y_pred" if "predict" in name else 'return {"loss": loss}, or self.get_metrics_result()',
+        )  # fmt: skip
+    return logs
 
 
 def _store(variables: list[Variable], values: list[Any]) -> None:

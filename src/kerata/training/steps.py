@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from kerata import engine, errors, losses, optimizers, tree
@@ -12,7 +13,7 @@ from kerata.core.public_scopes import StatelessScope
 from kerata.core.variable import Variable
 from kerata.layers.base import Layer
 from kerata.metrics import Mean
-from kerata.training.compiled import CompiledLoss, CompiledMetrics
+from kerata.training.compiled import CompiledLoss, CompiledMetrics, output_names, per_output
 from kerata.training.loop import Program
 
 __all__ = ["Steps", "unpack"]
@@ -30,7 +31,8 @@ class Steps(Layer):
         """Stand as before `compile`."""
         self.optimizer: Any = None
         self.compiled = False
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self._initial_epoch: int | None = None
         self.steps_per_execution = 1
         self.run_eagerly = False
         self.jit_compile: Any = "auto"
@@ -74,7 +76,8 @@ class Steps(Layer):
             >>> model = kerata.Sequential([kerata.layers.Dense(10, activation="softmax")])
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
-        self.optimizer = optimizers.get(optimizer)
+        with errors.located("compile: optimizer"):
+            self.optimizer = optimizers.get(optimizer)
         overflows = self.dtype_policy.name == "mixed_float16"
         if (
             auto_scale_loss
@@ -83,7 +86,7 @@ class Steps(Layer):
         ):
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         names = self._output_names()
-        _check_loss(loss)
+        _check_loss(loss, names)
         self.loss = loss
         self._compiled_loss = CompiledLoss(loss, loss_weights, names) if loss is not None else None
         has_metrics = metrics is not None or weighted_metrics is not None
@@ -99,7 +102,8 @@ class Steps(Layer):
         self._compile_arguments = {
             "optimizer": self.optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution, "jit_compile": jit_compile is not False,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": engine.transforms.compiled if jit_compile == "auto" else bool(jit_compile),
         }  # fmt: skip
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -131,29 +135,30 @@ class Steps(Layer):
             name = tensor._history.operation.name if tensor._history else tensor.name
             same = sum(n == name or n.startswith(f"{name}_") and n[len(name) + 1 :].isdigit() for n in names)
             names.append(f"{name}_{same}" if same else name)
-        return names
+        return output_names(graph._outputs_struct, names)
 
     def _need_compiled(self, method: str) -> None:
         if not self.compiled:
             raise errors.NotCompiled(
                 f"the model is not compiled, so `{method}` does not know how to go on.", where=f"model {self.name!r}",
+                expected="compile before fit and evaluate", got=f"{method} of a model that was only made",
                 hint="model.compile(optimizer='adam', loss=..., metrics=[...])",
             )  # fmt: skip
 
     # Steps, to be overridden ------------------------------------------------------------------------------------
 
-    def train_step(self, batch: Any) -> dict[str, Any]:
+    def train_step(self, data: Any) -> dict[str, Any]:
         """Learn from one batch and return what to log; override it for a training of your own.
 
         Runs inside the compiled loop: it may read and assign Variables, and must not look at values.
 
         Args:
-            batch: `x`, `(x, y)` or `(x, y, sample_weight)`, as arrays.
+            data: `x`, `(x, y)` or `(x, y, sample_weight)`, as arrays.
 
         Example:
             >>> class MyModel(kerata.Model):
-            ...     def train_step(self, batch):
-            ...         x, y = batch
+            ...     def train_step(self, data):
+            ...         x, y = data
             ...
             ...         def loss_fn():
             ...             y_pred = self(x, training=True)
@@ -163,7 +168,7 @@ class Steps(Layer):
             ...         self.optimizer.apply(gradients, self.trainable_variables)
             ...         return self.compute_metrics(x, y, y_pred)
         """
-        x, y, sample_weight = unpack(batch)
+        x, y, sample_weight = unpack(data)
         scaled = hasattr(self.optimizer, "scale_loss")
 
         def loss_fn() -> tuple[Any, Any]:
@@ -171,7 +176,7 @@ class Steps(Layer):
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             if loss is None:
                 raise errors.InvalidArgument(
-                    "there is no loss to minimise.", where=f"model {self.name!r}",
+                    "there is no loss to minimise.", where=f"model {self.name!r}", expected="a loss", got="None",
                     hint="give `loss=` to compile, or call add_loss in a layer",
                 )  # fmt: skip
             masks = tree.map_structure(scopes.get_mask, y_pred)
@@ -188,18 +193,18 @@ class Steps(Layer):
         self._loss_tracker.update_state(loss, sample_weight=_rows(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def test_step(self, batch: Any) -> dict[str, Any]:
+    def test_step(self, data: Any) -> dict[str, Any]:
         """Evaluate one batch and return what to log."""
-        x, y, sample_weight = unpack(batch)
+        x, y, sample_weight = unpack(data)
         y_pred = self(x, training=False)
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
         if loss is not None:
             self._loss_tracker.update_state(loss, sample_weight=_rows(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def predict_step(self, batch: Any) -> Any:
+    def predict_step(self, data: Any) -> Any:
         """Return the outputs for one batch."""
-        x, _, _ = unpack(batch)
+        x, _, _ = unpack(data)
         return self(x, training=False)
 
     def compute_loss(
@@ -211,7 +216,7 @@ class Steps(Layer):
             if y is None:
                 raise errors.InvalidArgument(
                     "the loss needs targets and there are none.", where="fit: y", expected="an array of targets",
-                    got="None",
+                    got="None", hint="fit(x, y); a generator or data set yields pairs (x, y)",
                 )  # fmt: skip
             loss = self._compiled_loss(y, y_pred, sample_weight)
             if loss is not None:
@@ -267,7 +272,7 @@ class Steps(Layer):
             found += self._compiled_loss.metrics
         if self._compiled_metrics is not None:
             found.append(self._compiled_metrics)
-        return [*found, *super().metrics]
+        return [*found, *self._held_metrics()]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -304,8 +309,30 @@ def _rows(x: Any) -> Any:
     return next(leaf.shape[0] for leaf in tree.flatten(x) if leaf is not None)
 
 
-def _check_loss(loss: Any) -> None:
-    """Raise at once for a loss that does not exist."""
+def _check_loss(loss: Any, names: list[str] | None) -> None:
+    """Raise at once for a loss that does not exist, or is for an output that does not."""
+    if names is not None and not (isinstance(loss, dict) and "class_name" in loss):
+        per_output(loss, None, names, "loss")
     for item in tree.flatten(loss):
-        if isinstance(item, str):
-            losses.get(item)
+        with errors.located("compile: loss"):
+            if isinstance(item, str):
+                losses.get(item)
+            elif isinstance(item, (int, float)):
+                raise errors.InvalidType(
+                    "this is no loss.", expected="a name, a Loss, or a function (y_true, y_pred)", got=repr(item),
+                    hint="loss='mse', or a function itself, without calling it",
+                )  # fmt: skip
+            elif inspect.isfunction(item) or inspect.ismethod(item):
+                _check_loss_function(item)
+
+
+def _check_loss_function(function: Any) -> None:
+    signature = inspect.signature(function)
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        name = getattr(function, "__name__", "loss")
+        raise errors.InvalidType(
+            "a loss is called with targets and predictions.", expected=f"{name}(y_true, y_pred)",
+            got=f"{name}{signature}: {error}", hint="further settings go into defaults, or into functools.partial",
+        ) from None  # fmt: skip

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kerata import config, engine, errors, losses, tree
+import numpy as np
+
+from kerata import config, engine, errors, tree
 from kerata.core.op import convert
 from kerata.core.rng import make_seed
 from kerata.core.scopes import StateScope, around
 from kerata.core.symbolic import KerasTensor
 from kerata.core.variable import Variable
-from kerata.data.sources import ArraySource, Block, Source
+from kerata.data.sources import ArraySource, Block, KeptSource, Source
 from kerata.layers.base import Layer
-from kerata.training import host_prefix
+from kerata.training import advice, host_prefix
 from kerata.training.epoch import EpochRunner, stacked
 from kerata.training.loop import Pace, Program, on_host, run_block
+from kerata.training.state_passing import taking_data_only
 from kerata.training.steps import Steps, unpack
 
 __all__ = ["Trainer"]
+
+MOST_ATTEMPTS = 4
+"""A step that still makes Variables after so many plans of it will make them for ever."""
 
 
 class Trainer(Steps):
@@ -41,12 +47,22 @@ class Trainer(Steps):
         shapes = tuple(None if a is None else (tuple(a.shape[1:]), str(a.dtype)) for a in data)
         key = (mode, engine.name(), structure, shapes, flags, self.run_eagerly, around.autocast, config.floatx())
         program = self._programs.get(key)
+        attempts = 0
         while program is None or not program.prepare(block):
+            attempts += 1
+            if program is not None and attempts > MOST_ATTEMPTS:
+                raise errors.StateError(
+                    "each run of the step makes new Variables, so they never come to an end.",
+                    where=f"model {self.name!r}: {mode} step", expected="layers made in `__init__`, weights in `build`",
+                    got=f"made anew each time: {', '.join(v.path for v in program.created[:5])}",
+                    hint="move `self.dense = layers.Dense(…)` to `__init__`, and call self.dense(x) in `call`",
+                )  # fmt: skip
             # A step may make Variables at its first run (a metric that waits for shapes): they belong to the state.
             variables = self.trainable_variables if mode == "train" else []
             if variables and self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(variables)
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
+            step = taking_data_only(self, step, mode)
             compiled = not self.run_eagerly and self.jit_compile
             program = self._programs[key] = Program(step, self._state_variables(mode), compiled, mode == "train")
         return program
@@ -67,7 +83,7 @@ class Trainer(Steps):
                 (self._compiled_loss, getattr(self._compiled_loss, "_parts", None) is not None),
             )
         )
-        if self.built and not needs_metrics:
+        if not needs_metrics and (self.built or self._steps_by_itself()):
             return
         x, y, _ = unpack(source.first_batch())
 
@@ -95,6 +111,12 @@ class Trainer(Steps):
             self._compiled_loss.build(targets, outputs)
         if self._compiled_metrics is not None and not self._compiled_metrics.built:
             self._compiled_metrics.build(targets, outputs)
+
+    def _steps_by_itself(self) -> bool:
+        """Return whether a step of the user's finds all layers built: what the data are to `call`, it alone knows."""
+        parts = self._flatten_layers(include_self=False)
+        own_step = type(self).train_step is not Steps.train_step
+        return own_step and bool(parts) and all(layer.built for layer in parts)
 
     # Fit --------------------------------------------------------------------------------------------------------
 
@@ -128,7 +150,8 @@ class Trainer(Steps):
             verbose: 0 silent, 1 a progress bar, 2 one line an epoch; "auto" is 1.
             callbacks: callbacks, or one.
             validation_split: the fraction of the last rows to keep for validation.
-            validation_data: `(x, y)`, `(x, y, sample_weight)` or an iterable of batches.
+            validation_data: `(x, y)`, `(x, y, sample_weight)` or an iterable of batches. What a generator yields for
+                the first validation is kept, and serves for all.
             shuffle: a new order of rows in each epoch.
             class_weight: weights by class number.
             sample_weight: a weight for each row.
@@ -141,6 +164,10 @@ class Trainer(Steps):
         from kerata import callbacks as callbacks_module
 
         self._need_compiled("fit")
+        _check_counts(
+            "fit", batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps, validation_batch_size=validation_batch_size,
+        )  # fmt: skip
         self.stop_training = False
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = host_prefix.split_validation(
@@ -150,12 +177,12 @@ class Trainer(Steps):
             self, x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight, seed=make_seed(), where="fit"
         )  # fmt: skip
         self._ensure_built(source, "train")
-        _check_targets(self, source)
-        validation = None
+        _look(self, source)
+        validation = validation_source = None
         if validation_data is not None:
             vx, vy, vw = _unpack_validation(validation_data)
             rows = validation_batch_size or (getattr(source, "batch_size", None) or batch_size)
-            validation = host_prefix.make_source(
+            validation_source = host_prefix.make_source(
                 self, vx, vy, vw, rows, validation_steps, where="fit: validation_data"
             )
         most = config.max_epochs()
@@ -166,7 +193,16 @@ class Trainer(Steps):
             callbacks, model=self, add_history=True, verbose=verbose, epochs=epochs, steps=steps
         )
         runner = EpochRunner(self, "train", source, watchers, steps)
+        self._initial_epoch = None
+        if validation_source is not None:
+            if validation_source.is_read_once:
+                validation_source = KeptSource(validation_source)
+            most = _fewest(validation_steps or validation_source.steps, config.max_steps_per_epoch())
+            validation = EpochRunner(self, "test", validation_source, watchers, most)
         watchers.on_train_begin()
+        if self._initial_epoch:  # a callback has put an earlier training's state back
+            source.skip_epochs(self._initial_epoch - initial_epoch)
+            initial_epoch = self._initial_epoch
         logs: dict[str, Any] = {}
         try:
             for epoch in range(initial_epoch, epochs):
@@ -177,9 +213,8 @@ class Trainer(Steps):
                     runner.limit = runner.seen
                     watchers.set_steps(runner.seen)
                 if validation is not None and _validates(epoch, validation_freq):
-                    logs.update(
-                        {f"val_{k}": v for k, v in self._evaluate(validation, validation_steps, watchers).items()}
-                    )
+                    found = self._evaluate(validation)
+                    logs.update({f"val_{name}": value for name, value in found.items()})
                 watchers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
@@ -191,15 +226,13 @@ class Trainer(Steps):
         self.history = watchers.history
         return self.history
 
-    def _evaluate(self, source: Source, steps: int | None, watchers: Any) -> dict[str, Any]:
-        self._ensure_built(source, "test")
+    def _evaluate(self, runner: EpochRunner) -> dict[str, Any]:
+        self._ensure_built(runner.source, "test")
         self.reset_metrics()
-        watchers.on_test_begin()
-        runner = EpochRunner(
-            self, "test", source, watchers, _fewest(steps or source.steps, config.max_steps_per_epoch())
-        )
+        self.stop_evaluating = False
+        runner.watchers.on_test_begin()
         logs = runner.epoch()
-        watchers.on_test_end(logs)
+        runner.watchers.on_test_end(logs)
         return logs
 
     @errors.user_facing
@@ -227,14 +260,14 @@ class Trainer(Steps):
         if kwargs:
             raise errors.InvalidType("unknown arguments.", where="evaluate", got=sorted(kwargs))
         self._need_compiled("evaluate")
+        _check_counts("evaluate", batch_size=batch_size, steps=steps)
         source = host_prefix.make_source(self, x, y, sample_weight, batch_size, steps, where="evaluate")
         self._ensure_built(source, "test")
-        _check_targets(self, source)
-        watchers = callbacks_module.CallbackList.ensure(
-            callbacks, model=self, verbose=verbose, epochs=1, steps=steps or source.steps
-        )
+        _look(self, source)
+        steps = _fewest(steps or source.steps, config.max_steps_per_epoch())
+        watchers = callbacks_module.CallbackList.ensure(callbacks, model=self, verbose=verbose, epochs=1, steps=steps)
         try:
-            logs = self._evaluate(source, steps, watchers)
+            logs = self._evaluate(EpochRunner(self, "test", source, watchers, steps))
         finally:
             watchers.finish()
         if return_dict:
@@ -264,6 +297,7 @@ class Trainer(Steps):
         self._ensure_built(source, "predict")
         limit = _fewest(steps or source.steps, config.max_steps_per_epoch())
         watchers = callbacks_module.CallbackList.ensure(callbacks, model=self, verbose=verbose, epochs=1, steps=limit)
+        self.stop_predicting = False
         watchers.on_predict_begin()
         runner = EpochRunner(self, "predict", source, watchers, limit)
         try:
@@ -302,7 +336,7 @@ class Trainer(Steps):
 
     def _on_batch(self, mode: str, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool) -> Any:
         where = f"{mode}_on_batch"
-        x = host_prefix.computed(self, x, where)
+        x, y, weight = host_prefix.computed(self, x, y, weight, where)
         source = ArraySource(x, y, weight, batch_size=2**31 - 1, class_weight=class_weight, where=where)
         self._ensure_built(source, mode)
         self.reset_metrics()
@@ -361,15 +395,20 @@ def _validates(epoch: int, frequency: Any) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
 
 
-def _check_targets(model: Trainer, source: Source) -> None:
-    """Look at the targets on the host, where a mistake can still be named; a compiled step cannot."""
-    if not isinstance(source, ArraySource) or len(source.batch) < 2 or model._compiled_loss is None:
-        return
-    graph = getattr(model, "_graph", None)
-    if graph is None or tree.is_nested(source.batch[1]) or source.batch[1] is None:
-        return
-    parts = model._compiled_loss._parts or []
-    loss = parts[0][0] if len(parts) == 1 else None
-    if getattr(loss, "fn", None) is losses.sparse_categorical_crossentropy:
-        classes = graph.outputs[0].shape[getattr(loss, "axis", -1)]
-        losses.check_labels(source.batch[1], classes, ignore_class=getattr(loss, "ignore_class", None))
+def _look(model: Trainer, source: Source) -> None:
+    """Look for mistakes on the host, where they can still be named; a compiled step cannot."""
+    advice.look_at_data(model, source)
+    advice.look_at_last_layers(model)
+
+
+def _check_counts(where: str, **counts: Any) -> None:
+    """Raise unless each is a whole number of at least the least that makes sense, or None."""
+    for name, value in counts.items():
+        least = 0 if "epoch" in name and "steps" not in name else 1
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= least):
+            kind = errors.InvalidArgument if isinstance(value, (int, float, np.number)) else errors.InvalidType
+            raise kind(
+                f"`{name}` is no such number.", where=where, expected=f"an int of at least {least}, or None",
+                got=f"{name}={value!r}", hint=f"{name}=int(…)" if not whole else "print the number that it comes from",
+            )  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kerata import errors, tree
+from kerata.core.packages import package
 from kerata.core.symbolic import KerasTensor
 from kerata.utils import layered_drawing
 from kerata.utils.layered_drawing import Box, Drawing, Group
@@ -85,7 +86,7 @@ def plot_model(
             )  # fmt: skip
         drawing = _drawing(model, shown, expand_nested, "plot_model")
         path.write_text(layered_drawing.svg(drawing, rankdir, splines), encoding="utf-8")
-    if "IPython" in sys.modules and path.suffix != ".pdf":
+    if "IPython" in sys.modules and path.suffix in (".svg", ".png", ".jpg", ".jpeg", ".gif"):
         from IPython import display  # type: ignore[import-not-found]
 
         return (display.SVG if path.suffix == ".svg" else display.Image)(filename=str(path))
@@ -112,17 +113,9 @@ def model_to_dot(
     The arguments are those of `plot_model`. Needs pydot, though not Graphviz itself.
     """
     _refuse(kwargs, rankdir, "model_to_dot")
-    if _pydot() is None:
-        raise MissingPydot(
-            "this needs pydot.", where="model_to_dot",
-            hint="pip install pydot; or plot_model(model, 'model.svg'), which needs nothing",
-        )  # fmt: skip
+    package("pydot", "model_to_dot", otherwise="plot_model(model, 'model.svg'), which needs nothing")
     shown = _Shown(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     return _dot(model, shown, rankdir, expand_nested, dpi, splines, subgraph)
-
-
-class MissingPydot(errors.Unsupported, ImportError):
-    """pydot, which speaks to Graphviz, is not installed."""
 
 
 def _pydot() -> Any:

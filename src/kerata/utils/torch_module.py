@@ -6,9 +6,7 @@ import copy
 import weakref
 from typing import Any
 
-from kerata import engine, errors, tree
-from kerata.core.scopes import StateScope
-from kerata.core.variable import Variable
+from kerata import engine, errors
 from kerata.layers.base import Layer
 from kerata.layers.wrapped.torch import TorchModuleWrapper, torch_modules
 
@@ -18,9 +16,10 @@ __all__ = ["as_torch_module"]
 def as_torch_module(layer: Layer) -> Any:
     """Return a `torch.nn.Module` that is `layer`, a layer or model, to PyTorch.
 
-    Its parameters and buffers are the values of the layer's weights, not copies: a loop in PyTorch trains the layer,
-    `fit` trains the module, at any time and in turn. Trainable weights are parameters, the others buffers, by
-    the names of the attributes or layers that hold them ("dense.kernel"); freezing on either side freezes both.
+    Its parameters are those that the layer has from the start, `[v.value for v in layer.trainable_variables]`, and its
+    buffers the other weights, not copies: a loop in PyTorch trains the layer, `fit` trains the module, at any time and
+    in turn. The view adds what belongs to a module: names, by the attributes or layers that hold the weights
+    ("dense.kernel"), and the methods. Freezing on either side freezes both.
     `train()` and `eval()` set the `training` flag of the call, `to(device)` moves the weights, `state_dict()` and
     `copy.deepcopy` work as ever, and `module.losses` has what regularizers and `add_loss` add to a loss.
 
@@ -75,13 +74,13 @@ def _view(layer: Layer) -> Any:
         view.show("module", layer.module)
         return view
     for variable in layer._own_weights():
-        place: Any = variable.place
+        place: Any = variable.visible_place()
         if place is None:
-            is_parameter = variable.made_trainable and "float" in variable._dtype
-            slot = view.keep(variable.name, variable.raw_value(), is_parameter, variable.trainable)
-            variable.keep_in(slot)
+            variable.keep_in(view.share(variable.name, variable.raw_value().clone()))
         elif not any(place.tensor is tensor for tensor in view.state_dict(keep_vars=True).values()):
-            view.share(variable.name, place.tensor)  # it belongs to another layer as well
+            slot = view.share(variable.name, place.tensor)
+            if not isinstance(place, modules.Slot):  # otherwise it belongs to another layer as well
+                variable.keep_in(slot)
     names = {id(value): name for name, value in vars(layer).items() if not name.startswith("_")}
     for child in layer._sublayers():
         view.show(names.get(id(child), child.name), _view(child))
@@ -98,22 +97,13 @@ class _Host:
     def title(self) -> str:
         return f"{type(self.layer).__name__} {self.layer.name!r}"
 
-    def _lifted(self) -> StateScope:
-        """Return a scope in which the weights are the parameters themselves, so that gradients flow to them."""
-        places: list[tuple[Variable, Any]] = [(v, v.place) for v in self.layer.weights if v.place is not None]
-        return StateScope((variable, place.tensor) for variable, place in places)
-
     def run(self, training: bool, args: tuple, kwargs: dict[str, Any]) -> Any:
         with engine.using("torch"):
-            with self._lifted() as scope:
-                outputs = self.layer(*args, **{"training": training, **kwargs})
-            for variable, value in zip(*scope.written()):
-                variable.assign_unchecked(engine.transforms.stop_gradient(value))
-        return outputs
+            return self.layer(*args, **{"training": training, **kwargs})
 
     def losses(self) -> list[Any]:
-        with engine.using("torch"), self._lifted():
-            return tree.map_structure(lambda x: x, self.layer.losses)
+        with engine.using("torch"):
+            return self.layer.losses
 
     def copied(self, memo: dict[int, Any]) -> Any:
         with engine.using("torch"):

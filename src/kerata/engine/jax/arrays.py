@@ -15,8 +15,8 @@ from kerata import engine
 from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at",
-    "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
+    "add_at", "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -43,6 +43,14 @@ def is_array(x: Any) -> bool:
 
 def is_traced(x: Any) -> bool:
     return isinstance(x, Tracer)
+
+
+def place(x: Array, trainable: bool) -> None:
+    return None  # an array is a value, which nobody can change
+
+
+def without_history(x: Array) -> Array:
+    return x
 
 
 def cast(x: Array, dtype: str) -> Array:

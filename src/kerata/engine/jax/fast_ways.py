@@ -1,6 +1,6 @@
-"""Ops for which there is a kernel that XLA does not find by itself.
+"""Ops, and a cell, for which there is a kernel that XLA does not find by itself.
 
-Each has the signature of the op that it stands for, and returns NotImplemented where its kernel does not serve.
+Each has the signature of what it stands for, and returns NotImplemented where its kernel does not serve.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from kerata import config, errors
+from kerata.engine.jax import devices, recurrence
 from kerata.engine.protocol import Array
 
 __all__ = ["fast_ways"]
@@ -26,7 +27,7 @@ def dot_product_attention(
     wanted = config.is_flash_attention_enabled() is not False if flash_attention is None else flash_attention
     in_16_bits = query.dtype == key.dtype == value.dtype and query.dtype in (jnp.bfloat16, jnp.float16)
     fits = in_16_bits and attn_logits_soft_cap is None and (scale is None or isinstance(scale, (int, float)))
-    if not (wanted and fits and _platform() == "gpu"):
+    if not (wanted and fits and devices.platform() == "gpu"):
         return NotImplemented
     bias = None if bias is None else _with_four_axes(bias).astype(query.dtype)
     mask = None if mask is None else _with_four_axes(mask).astype(bool)
@@ -40,14 +41,11 @@ def dot_product_attention(
         return NotImplemented
 
 
-def _platform() -> str:
-    """Return the kind of device that new programs run on."""
-    chosen: Any = jax.config.jax_default_device  # type: ignore[attr-defined]
-    return jax.default_backend() if chosen is None else getattr(chosen, "platform", str(chosen))
-
-
 def _with_four_axes(x: Array) -> Array:
     return jnp.reshape(x, (1,) * (4 - x.ndim) + x.shape)
 
 
-fast_ways: dict[str, Callable[..., Any]] = {"dot_product_attention": dot_product_attention}
+fast_ways: dict[str, Callable[..., Any]] = {
+    "dot_product_attention": dot_product_attention,
+    "kerata.layers.recurrent_cells.LSTMCell": recurrence.lstm,
+}

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from jax import lax
 
+from kerata import errors
 from kerata.engine.protocol import Tree
 
 __all__ = [
@@ -25,7 +26,10 @@ compiled = True
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
-    return jax.eval_shape(function, *args)
+    try:
+        return jax.eval_shape(function, *args)
+    except jax.errors.JAXTypeError as error:  # Python asks for values
+        raise errors.in_our_words(error) from None
 
 
 def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:

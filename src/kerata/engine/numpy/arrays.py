@@ -15,8 +15,8 @@ from kerata.engine.numpy.values import Placeholder, Value, as_dtype, narrowed, n
 from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "reduce_at",
-    "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
+    "add_at", "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 special: Any = Namespace(scipy.special)
@@ -44,6 +44,14 @@ def is_array(x: Any) -> bool:
 
 def is_traced(x: Any) -> bool:
     return isinstance(x, Placeholder)
+
+
+def place(x: Array, trainable: bool) -> None:
+    return None  # an array is a value, which nobody can change
+
+
+def without_history(x: Array) -> Array:
+    return x
 
 
 def cast(x: Array, dtype: str) -> Array:

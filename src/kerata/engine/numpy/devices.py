@@ -10,7 +10,7 @@ from kerata import errors, tree
 from kerata.engine.numpy.arrays import as_array
 from kerata.engine.protocol import Tree
 
-__all__ = ["names", "scope", "put"]
+__all__ = ["names", "scope", "put", "profile"]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -25,3 +25,7 @@ def scope(name: str) -> AbstractContextManager[Any]:
 
 def put(x: Tree) -> Tree:
     return tree.map_structure(as_array, x)
+
+
+def profile(folder: str) -> AbstractContextManager[Any]:
+    raise errors.Unsupported("the NumPy engine has no profiler.", hint="cProfile, of Python itself")

@@ -11,11 +11,12 @@ import torch
 from kerata.engine.protocol import Array
 from kerata.engine.torch import namespace as numpy
 from kerata.engine.torch import special
+from kerata.engine.torch.parameters import place
 from kerata.engine.torch.tensors import as_tensor, is_traced, to_numpy
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "cast", "set_at", "add_at", "reduce_at",
-    "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
+    "add_at", "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod", "add": "sum"}
@@ -27,6 +28,10 @@ def as_array(x: Any, dtype: str | None = None) -> Array:
 
 def is_array(x: Any) -> bool:
     return isinstance(x, torch.Tensor)
+
+
+def without_history(x: Array) -> Array:
+    return x.detach() if isinstance(x, torch.Tensor) and x.requires_grad else x
 
 
 def cast(x: Array, dtype: str) -> Array:

@@ -1,7 +1,8 @@
-"""Programs: a function is run once on tensors without values, and Inductor compiles what it did.
+"""Programs: a function is run once on tensors without values, and `torch.compile` compiles what it did.
 
-Whatever Python does around the operations (scopes, layers, loops of a known length) is gone from the program, as on
-JAX. What has a shape or a number of steps that depends on values cannot become a program, and runs as it stands.
+Whatever Python does around the operations (scopes, layers, loops of a known length) is gone from the graph that
+`torch.compile` is given, as on JAX. What has a shape or a number of steps that depends on values cannot become a
+program, and runs as it stands.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Call
         if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
             return function(*args)  # PyTorch takes a gradient of all this, from outside
         fixed = tuple((i, leaf) for i, leaf in enumerate(leaves) if not _is_dynamic(leaf))
-        key = structure, fixed, tuple((tuple(x.shape), x.dtype, x.device) for x in tensors)
+        # A program holds for one order of the elements in memory too.
+        key = structure, fixed, tuple((x.shape, x.stride(), x.dtype, x.device) for x in tensors)
         if key not in programs:
             try:
                 programs[key] = _Program(function, leaves, structure, at, tensors)
@@ -83,17 +85,25 @@ class _Program:
             return found
 
         with torch.no_grad(), tracing_a_program():
-            graph = make_fx(of_tensors, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
+            graph = make_fx(of_tensors, tracing_mode="fake", _allow_non_fake_inputs=True)(*_distinct(tensors))
         self._constants = _lift_constants(graph)
-        self._run = lowered(graph, [*self._constants, *tensors])
+        self._run = lowered(graph)
 
     def __call__(self, tensors: list[torch.Tensor]) -> Tree:
         with torch.no_grad():
-            results = self._run(*self._constants, *tensors)
+            results = self._run(*_distinct([*self._constants, *tensors]))
         leaves = list(self._leaves)
         for i, result in zip(self._at, results):
             leaves[i] = result
         return self._structure.unflatten(leaves)
+
+
+def _distinct(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return `tensors` as different objects: one that comes twice would be traced as one input, for all later calls."""
+    if len(set(map(id, tensors))) == len(tensors):
+        return tensors
+    first = {id(x): i for i, x in reversed(list(enumerate(tensors)))}
+    return [x if first[id(x)] == i else x.detach() for i, x in enumerate(tensors)]
 
 
 def _lift_constants(graph: torch.fx.GraphModule) -> list[torch.Tensor]:
@@ -117,19 +127,43 @@ def _lift_constants(graph: torch.fx.GraphModule) -> list[torch.Tensor]:
     return list(found.values())
 
 
-def lowered(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Program:
-    """Return `graph` compiled by Inductor; the graph itself where there is no compiler."""
-    import torch._inductor as inductor
+def lowered(graph: torch.fx.GraphModule) -> Program:
+    """Return `graph` by `torch.compile`, which works at the first call; the graph itself where it has no C++ compiler.
+
+    Dynamo sees nothing but the flat graph. Of its guards those on globals are left out, where PyTorch can: they ask
+    for each operator at every call whether it still is itself. `forward`, since each graph's has code of its own:
+    Dynamo counts and limits what it compiles for one.
+    """
+    unguarded = getattr(torch.compiler, "skip_guard_on_globals_unsafe", None)
+    options = {"guard_filter_fn": unguarded} if unguarded else None
+    chosen: list[Program] = []
+
+    def run(*inputs: torch.Tensor) -> Sequence[torch.Tensor]:
+        if chosen:
+            return chosen[0](*inputs)
+        try:
+            program = torch.compile(graph.forward, fullgraph=True, dynamic=False, backend="inductor", options=options)
+            results = program(*inputs)
+        except Exception as error:
+            if not (reason := _no_compiler(error)):
+                raise
+            errors.warn_once(
+                "PyTorch's compiler needs a C++ compiler and found none that works, so programs run uncompiled "
+                f"({reason}). On Debian and Ubuntu: apt install g++."
+            )
+            program, results = graph.forward, graph.forward(*inputs)
+        chosen.append(program)
+        return results
+
+    return run
+
+
+def _no_compiler(error: BaseException | None) -> str:
+    """Return the name of the error under `error` that says that nothing can be compiled here; "" if it is another."""
     from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
-    if not inputs:
-        return graph
-    try:
-        with torch.no_grad():
-            return inductor.compile(graph, inputs)  # type: ignore[return-value]
-    except (InvalidCxxCompiler, CppCompileError, FileNotFoundError) as error:
-        errors.warn_once(
-            "PyTorch's compiler needs a C++ compiler and found none that works, so programs run uncompiled "
-            f"({type(error).__name__}). On Debian and Ubuntu: apt install g++."
-        )
-        return graph
+    while error is not None:  # Dynamo wraps what its backend raises
+        if isinstance(error, (InvalidCxxCompiler, CppCompileError, FileNotFoundError)):
+            return type(error).__name__
+        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+    return ""

@@ -11,7 +11,7 @@ from kerata import errors, tree
 from kerata.engine.protocol import Tree
 from kerata.engine.torch.tensors import as_tensor, on_device
 
-__all__ = ["names", "scope", "put"]
+__all__ = ["names", "scope", "put", "profile"]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -30,3 +30,7 @@ def scope(name: str) -> AbstractContextManager[Any]:
 
 def put(x: Tree) -> Tree:
     return tree.map_structure(as_tensor, x)
+
+
+def profile(folder: str) -> AbstractContextManager[Any]:
+    return torch.profiler.profile(on_trace_ready=torch.profiler.tensorboard_trace_handler(folder))

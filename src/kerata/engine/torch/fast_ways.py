@@ -131,9 +131,9 @@ def _has_a_kernel(x: Array, *others: Array) -> bool:
 
 
 def lstm(
-    cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array
+    cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array, mask: Array = None
 ) -> tuple[Array, list[Array]]:
-    if not _has_a_kernel(x, *states, kernel):
+    if mask is not None or not _has_a_kernel(x, *states, kernel):
         return NotImplemented
     weights = [kernel.T, recurrent_kernel.T, *([] if bias is None else [bias, torch.zeros_like(bias)])]
     first = tuple(s.unsqueeze(0) for s in states)
@@ -142,9 +142,9 @@ def lstm(
 
 
 def gru(
-    cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array
+    cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array, mask: Array = None
 ) -> tuple[Array, list[Array]]:
-    if not _has_a_kernel(x, *states, kernel) or not cell.reset_after:
+    if mask is not None or not _has_a_kernel(x, *states, kernel) or not cell.reset_after:
         return NotImplemented
 
     def in_their_order(w: Array) -> Array:

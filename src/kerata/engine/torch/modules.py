@@ -15,17 +15,17 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch._C import _len_torch_dispatch_stack
 
 from kerata import errors
-from kerata.engine.torch.tensors import as_tensor, concrete, device, to_numpy
+from kerata.engine.torch.parameters import Home
+from kerata.engine.torch.tensors import as_tensor, device, to_numpy
 
 __all__ = ["Host", "Slot", "View", "load", "run", "save", "set_state", "slots", "state"]
 
 Module = torch.nn.Module
 
 
-class Slot:
+class Slot(Home):
     """The place of a parameter or buffer in a module; whoever keeps a value there looks it up each time.
 
     For PyTorch may put another tensor there at any time: `module.to(device)` does.
@@ -39,27 +39,6 @@ class Slot:
     def tensor(self) -> torch.Tensor:
         """The parameter or buffer itself; gradients flow to a parameter."""
         return getattr(self._owner, self._name)
-
-    @property
-    def trainable(self) -> bool | None:
-        """Whether the parameter asks for gradients; None for a buffer."""
-        return self.tensor.requires_grad if isinstance(self.tensor, torch.nn.Parameter) else None
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self.tensor.requires_grad_(value)
-
-    def get(self) -> torch.Tensor:
-        """Return the value; it shares the tensor's memory."""
-        if not _len_torch_dispatch_stack():  # nothing is traced: the usual case, and asked for often
-            return self.tensor.detach()
-        with concrete():
-            return self.tensor.detach()
-
-    def set(self, array: torch.Tensor) -> None:
-        """Make `array` the value of the very same parameter."""
-        with concrete(), torch.no_grad():
-            self.tensor.data = array.detach()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Slot | None:
         if isinstance(self._owner, View):
@@ -98,13 +77,8 @@ class View(Module):
         """The terms that layers and regularizers add to the loss, as of the last call."""
         return self._host.losses()
 
-    def keep(self, name: str, value: torch.Tensor, parameter: bool, trainable: bool) -> Slot:
-        """Hold `value` as a parameter or buffer; a name that is taken gets a "_" behind it."""
-        own = value.detach().clone()
-        return self.share(name, torch.nn.Parameter(own, requires_grad=trainable) if parameter else own)
-
     def share(self, name: str, tensor: torch.Tensor) -> Slot:
-        """Hold this very tensor, which another module may hold too."""
+        """Hold this very tensor, which others may hold too; a name that is taken gets a "_" behind it."""
         name = self._free(name)
         if isinstance(tensor, torch.nn.Parameter):
             self.register_parameter(name, tensor)

@@ -21,8 +21,8 @@ from kerata import config, errors
 
 __all__ = [
     "NeedsValues", "as_dtype", "as_tensor", "concrete", "device", "dtype_name", "is_traced",
-    "nested_gradients", "on_device", "only_shapes", "taking_gradients", "to_numpy", "tracing_a_program",
-    "valueless", "without_values",
+    "nested_gradients", "on_device", "only_shapes", "taking_gradients", "taking_own_gradient", "to_numpy",
+    "tracing_a_program", "valueless", "without_values",
 ]  # fmt: skip
 
 _NARROW = {
@@ -144,6 +144,11 @@ def taking_gradients() -> Iterator[None]:
         yield
     finally:
         _local.gradients -= 1
+
+
+def taking_own_gradient() -> bool:
+    """Return whether a gradient is being taken by kerata, and not by PyTorch's `backward`."""
+    return _local.gradients > 0
 
 
 def nested_gradients() -> bool:

@@ -39,6 +39,8 @@ class _Slot:
     def get(self) -> Any:
         return engine.arrays.as_array(self._variable.numpy())
 
+    reach = get
+
     def set(self, array: Any) -> None:
         self._variable.assign(engine.arrays.to_numpy(array))
 

@@ -329,7 +329,6 @@ def test_raise_error_on_nan():
 
 
 REFUSED = [
-    lambda: layers.Dense(1).add_metric(1.0),
     lambda: kerata.KerasTensor((2,)).ragged_rank,
     lambda: kerata.KerasTensor((2,)).row_splits_dtype,
     lambda: kerata.Operation().quantized_call(X),

@@ -1,5 +1,6 @@
 """What `fit`, `evaluate` and `predict` promise: exact batches, equal results however the loop is cut, honest errors."""
 
+import copy
 import os
 import signal
 import threading
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import kerata
-from kerata import callbacks, layers, ops
+from kerata import callbacks, errors, layers, ops
 from kerata.training import loop
 
 
@@ -463,3 +464,139 @@ def test_an_array_that_someone_holds_outlives_predict_and_evaluate():
     model.evaluate(x, np.ones((8, 2), "float32"), verbose=0)
     for value, array in zip(held, expected):
         np.testing.assert_array_equal(np.asarray(value), array)
+
+
+# What surrounds a step -------------------------------------------------------------------------------------------
+
+
+def test_a_train_function_of_ones_own():
+    class Counting(kerata.Sequential):
+        def make_train_function(self, force=False):
+            step = super().make_train_function(force)
+
+            def two_batches_are_one(iterator):
+                return {**step(iterator), "doubled": 2.0 * self.optimizer.iterations}
+
+            self.train_function = two_batches_are_one
+            return two_batches_are_one
+
+    model = Counting([kerata.Input((4,)), layers.Dense(1)])
+    for times in (1, 2):
+        model.compile("sgd", "mse")
+        history = model.fit(np.ones((12, 4)), np.ones(12), batch_size=4, epochs=2, verbose=0).history
+        assert history["doubled"] == [6.0, 12.0], times
+    assert model.make_train_function() is not None and model.evaluate(np.ones((4, 4)), np.ones(4), verbose=0) >= 0
+
+
+def test_a_function_set_by_hand_is_what_predict_runs():
+    model = kerata.Sequential([kerata.Input((4,)), layers.Dense(1, kernel_initializer="ones")])
+    model.predict_function = lambda iterator: -model(next(iterator))
+    np.testing.assert_allclose(model.predict(np.ones((3, 4)), verbose=0), np.full((3, 1), -4.0))
+
+
+def test_add_metric_keeps_the_mean_of_an_epoch():
+    class Spread(layers.Layer):
+        def call(self, x):
+            self.add_metric(kerata.ops.mean(x), name="spread")
+            return x
+
+    x = np.arange(12, dtype="float32")[:, None]
+    model = kerata.Sequential([kerata.Input((1,)), Spread(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(x, x, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+    assert history["spread"] == [5.5, 5.5]
+    assert model.evaluate(x[:4], x[:4], verbose=0, return_dict=True)["spread"] == 1.5
+    with pytest.raises(errors.Unsupported, match="only the mean"):
+        layers.Dense(1).add_metric(1.0, name="most", aggregation="max")
+
+
+def test_metrics_that_layers_hold_are_logged():
+    class Spread(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.spread = kerata.metrics.Mean(name="spread")
+
+        def call(self, x):
+            self.spread.update_state(x)
+            return x
+
+    x = np.arange(12, dtype="float32")[:, None]
+    model = kerata.Sequential([kerata.Input((1,)), Spread(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert model.fit(x, x, batch_size=5, epochs=2, verbose=0).history["spread"] == [5.5, 5.5]
+
+
+def test_a_compiled_model_inside_another_keeps_its_metrics_to_itself():
+    x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+    inner = kerata.Sequential([kerata.Input((3,)), layers.Dense(1)])
+    inner.compile("sgd", "mse", metrics=["mae"])
+    inner.fit(x, y, verbose=0)
+    outer = kerata.Sequential([inner])
+    outer.compile("sgd", "mse", metrics=["mae"])
+    logs = outer.evaluate(x, y, verbose=0, return_dict=True)
+    error = abs(float(inner.predict(x[:1], verbose=0)[0, 0]) - 1)
+    assert logs == {"loss": pytest.approx(error**2, rel=1e-5), "mae": pytest.approx(error, rel=1e-5)}
+
+
+def test_a_copy_trains_itself_alone():
+    x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+    model = kerata.Sequential([kerata.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(x, y, verbose=0)
+    before = model.get_weights()
+    other = copy.deepcopy(model)
+    other.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+    assert (other.get_weights()[0] != before[0]).all()
+
+
+def test_a_step_of_ones_own_decides_what_its_layers_see():
+    class OfNoise(kerata.Model):
+        def __init__(self):
+            super().__init__()
+            self.generator = kerata.Sequential([kerata.Input((2,)), layers.Dense(3)])
+
+        def call(self, noise):  # which the data of `fit` are not
+            return self.generator(noise)
+
+        def train_step(self, data):
+            def loss_fn():
+                return kerata.ops.mean(kerata.ops.square(data - self(kerata.ops.ones((data.shape[0], 2)))))
+
+            loss, gradients = kerata.value_and_grad(loss_fn, self)()
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    model = OfNoise()
+    model.compile(kerata.optimizers.SGD(0.3))
+    losses = model.fit(np.full((16, 3), 2.0), batch_size=8, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < 1e-3 < losses[0]
+
+
+def numbered(count):
+    i = 0
+    while count is None or i < count:
+        yield np.full((1, 1), i, "float32"), np.zeros((1, 1), "float32")
+        i += 1
+
+
+def test_a_generator_validates_every_epoch_by_the_same_batches():
+    model = kerata.Sequential([kerata.Input((1,)), layers.Dense(1, kernel_initializer="ones")])
+    model.compile(kerata.optimizers.SGD(0.0), "mae")
+    x = np.ones((4, 1))
+    endless, finite = numbered(None), numbered(4)
+    arguments = {"epochs": 3, "verbose": 0, "validation_data": endless, "validation_steps": 2}
+    assert model.fit(x, x, **arguments).history["val_loss"] == [0.5] * 3
+    assert next(endless)[0] == 2  # no more was taken than asked for
+    assert model.fit(x, x, epochs=3, verbose=0, validation_data=finite).history["val_loss"] == [1.5] * 3
+
+
+def test_no_more_is_taken_from_a_generator_than_asked_for():
+    model = kerata.Sequential([kerata.Input((1,)), layers.Dense(1, kernel_initializer="ones")])
+    model.compile(kerata.optimizers.SGD(0.0), "mae")
+    generator = numbered(None)
+    assert model.fit(generator, steps_per_epoch=3, epochs=3, verbose=0).history["loss"] == [1.0, 4.0, 7.0]
+    assert next(generator)[0] == 9
+    assert model.evaluate(generator, steps=2, verbose=0) == 10.5
+    np.testing.assert_array_equal(model.predict(generator, steps=2, verbose=0)[:, 0], [12, 13])
+    assert next(generator)[0] == 14

@@ -7,8 +7,9 @@ from typing import Any
 
 from kerata import activations, errors, ops
 from kerata.layers.arguments import Named, known_size
-from kerata.layers.base import Layer, known_shape
+from kerata.layers.base import Layer
 from kerata.layers.input_spec import InputSpec
+from kerata.layers.shapes import known_shape
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from kerata import errors
-from kerata.layers.base import Layer, known_shape
+from kerata.layers.base import Layer
+from kerata.layers.shapes import known_shape
 
 __all__ = [
     "Named", "Pairs", "Sizes", "check_window", "fraction", "known_size", "normalized_axes", "one_of", "pairs",

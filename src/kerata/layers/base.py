@@ -11,19 +11,18 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kerata import config as settings
 from kerata import engine, errors, tree
 from kerata.core import dtype_policies, dtypes, registry, scopes
 from kerata.core.configurable import Configurable
 from kerata.core.op import convert
-from kerata.core.rng import SeedGenerator
 from kerata.core.scopes import around
 from kerata.core.symbolic import KerasTensor, Node, Operation, any_symbolic, infer
-from kerata.core.tracking import Stateful, members, unique
+from kerata.core.tracking import members, unique
 from kerata.core.variable import Variable
 from kerata.layers import input_spec as specs
+from kerata.layers.shapes import as_tuples, early_input_shape, known_shape
+from kerata.layers.weights import Weighted
 
 __all__ = ["Layer"]
 
@@ -51,7 +50,7 @@ def _call_signature(cls: type, call: Callable[..., Any]) -> _CallSignature:
     return _CallSignature(functools.partial(call, None))
 
 
-class Layer(Configurable, Operation, Stateful):
+class Layer(Configurable, Operation, Weighted):
     """The base of all layers: a function of tensors with weights of its own.
 
     A subclass stores its arguments in `__init__`, makes its weights in `build(input_shape)` and computes in `call`.
@@ -103,7 +102,7 @@ class Layer(Configurable, Operation, Stateful):
                 hint=f"name={name.replace('/', '_')!r}",
             )  # fmt: skip
         Operation.__init__(self, name)
-        self._input_shape_argument = _early_input_shape(self, kwargs)
+        self._input_shape_argument = early_input_shape(kwargs)
         if kwargs:
             known = [n for c in type(self).__mro__ for n in inspect.signature(c.__init__).parameters if n != "self"]
             raise errors.InvalidType(
@@ -262,6 +261,33 @@ class Layer(Configurable, Operation, Stateful):
             self._maybe_build(signature.bind(tuple(inputs), named))
         return tree.map_structure(lambda x: x.shape, self.compute_output_spec(*inputs, **named))
 
+    def stateless_call(
+        self, trainable_variables: Any, non_trainable_variables: Any, *args: Any, return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Call with the values given for the Variables; return the outputs and the new non-trainable values.
+
+        Example:
+            >>> layer = kerata.layers.Dense(2)
+            >>> layer.build((None, 3))
+            >>> y, state = layer.stateless_call(layer.trainable_variables, [], numpy.ones((1, 3)))
+            >>> y.shape, state
+            ((1, 2), [])
+        """
+        own = self.non_trainable_variables
+        pairs = [*zip(self.trainable_variables, trainable_variables), *zip(own, non_trainable_variables)]
+        if len(pairs) != len(self.trainable_variables) + len(own):
+            raise errors.InvalidArgument(
+                "the numbers of values and of Variables differ.", where=f"{self._where()}.stateless_call",
+                expected=f"{len(self.trainable_variables)} and {len(own)}",
+                got=f"{len(trainable_variables)} and {len(non_trainable_variables)}",
+            )  # fmt: skip
+        with scopes.StateScope([(v, convert(x)) for v, x in pairs]) as state:
+            outputs = self(*args, **kwargs)
+            losses = self.losses if return_losses else None
+        new = [state.values[v] for v in own]
+        return (outputs, new, losses) if return_losses else (outputs, new)
+
     def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """Return `layer_call` as the `RematScope` in which the layer was made wants it computed."""
         from kerata.layers.rematerialization import rematerialized
@@ -402,239 +428,10 @@ class Layer(Configurable, Operation, Stateful):
         if self.built or not config:
             return
         if "input_shape" in config and len(config) == 1:
-            self.build(_tuples(config["input_shape"]))
+            self.build(as_tuples(config["input_shape"]))
         elif "shapes_dict" in config:
-            self.build(**_tuples(config["shapes_dict"]))
+            self.build(**as_tuples(config["shapes_dict"]))
         self.built = True
-
-    def add_weight(
-        self,
-        *args: Any,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: str = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-    ) -> Variable:
-        """Make a weight of this layer and return it.
-
-        Args:
-            args: `shape`, `initializer` and `dtype` can be given by position too.
-            shape: a tuple of ints; a scalar where left out.
-            initializer: by default glorot_uniform for floats, zeros for integers.
-            trainable: whether gradients are taken by it.
-            regularizer: adds a term to the loss.
-            constraint: applied after each update.
-        """
-        self._check_super_called()
-        if self.built and around.call_depth and around.names[-1:] == (self.name,):
-            raise errors.StateError(
-                "a weight is made in `call`, which would make another one at each call.", where=self._where(),
-                expected="weights made in `build(self, input_shape)`, which runs once",
-                got=f"add_weight(name={name!r})",
-                hint="move add_weight to `build`, and keep its result: self.scale = self.add_weight(…)",
-            )  # fmt: skip
-        if args and isinstance(args[0], str):  # the order of old Keras: add_weight(name, shape, …)
-            name, args = args[0], args[1:]
-        if len(args) > 3:
-            raise errors.InvalidType("at most three arguments come by position.", where="add_weight", got=len(args))
-        shape, initializer, dtype = (*args, *(shape, initializer, dtype)[len(args) :])
-        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        dtype = dtypes.standardize(dtype or self.variable_dtype)
-        if initializer is None:
-            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
-        with scopes.name_scope(self.name) if self.name not in around.names[-1:] else scopes.nothing():
-            variable = Variable(
-                registry.resolve("initializers", initializer), shape=shape, dtype=dtype, trainable=trainable,
-                autocast=autocast, aggregation=aggregation, name=name,
-            )  # fmt: skip
-        variable.regularizer = registry.resolve("regularizers", regularizer) if regularizer is not None else None
-        variable.constraint = registry.resolve("constraints", constraint) if constraint is not None else None
-        variable.overwrite_with_gradient = overwrite_with_gradient
-        if not self._trainable:
-            variable.trainable = False
-        self._weights.append(variable)
-        return variable
-
-    def add_variable(
-        self,
-        shape: Any,
-        initializer: Any,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Make a weight of this layer and return it; see `add_weight`."""
-        return self.add_weight(
-            shape, initializer, dtype, trainable=trainable, autocast=autocast, regularizer=regularizer,
-            constraint=constraint, name=name,
-        )  # fmt: skip
-
-    def _named_weight(self, name: str, shape: Any, of: str | None = None, **kwargs: Any) -> Variable:
-        """Make the weight `name` as the constructor's `{of}_initializer`, `_regularizer` and `_constraint` say."""
-        words = ("initializer", "regularizer", "constraint")
-        given = {word: getattr(self, f"{of or name}_{word}", None) for word in words}
-        return self.add_weight(shape, name=name, **given, **kwargs)
-
-    # State ------------------------------------------------------------------------------------------------------
-
-    def _own_weights(self) -> list[Variable]:
-        return _weights_among(members(self))
-
-    def _sublayers(self) -> list[Layer]:
-        return unique(m for m in members(self) if isinstance(m, Layer))
-
-    def _flatten_layers(self, include_self: bool = True) -> list[Layer]:
-        inner = [layer for child in self._sublayers() for layer in child._flatten_layers()]
-        return unique([self, *inner] if include_self else inner)
-
-    @property
-    def weights(self) -> list[Variable]:
-        """The weights, of the layers inside too; without seeds and metrics."""
-        return unique([*self._own_weights(), *(w for layer in self._sublayers() for w in layer.weights)])
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The weights and the states of seed generators."""
-        held = members(self)
-        seeds = [m.state for m in held if isinstance(m, SeedGenerator)]
-        inner = [v for layer in self._sublayers() for v in layer.variables]
-        return unique([*_weights_among(held), *seeds, *inner])
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The weights that gradients are taken by."""
-        return [v for v in self.weights if v.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The weights that gradients are not taken by."""
-        return [v for v in self.weights if not v.trainable]
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        """The Variables that gradients are taken by."""
-        return [v for v in self.variables if v.trainable]
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """The Variables that gradients are not taken by, seeds included."""
-        return [v for v in self.variables if not v.trainable]
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics held as attributes, of the layers inside too."""
-        return self._held_metrics()
-
-    def _held_metrics(self) -> list[Any]:  # not those that a model inside was compiled with
-        own = [m for m in members(self) if hasattr(m, "update_state") and hasattr(m, "result")]
-        return unique([*own, *(m for layer in self._sublayers() for m in layer._held_metrics())])
-
-    @property
-    def metrics_variables(self) -> list[Variable]:
-        """The Variables of the metrics."""
-        return [v for m in self.metrics for v in m.variables]
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the weights are trained; setting it reaches the layers inside."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for variable in self._own_weights():
-            variable.trainable = bool(value) and variable.made_trainable
-        for layer in self._sublayers():
-            layer.trainable = value
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return the weights as NumPy arrays."""
-        return [w.numpy() for w in self.weights]
-
-    def set_weights(self, weights: list[Any]) -> None:
-        """Set the weights from arrays, in the order of `weights`."""
-        own = self.weights
-        if len(own) != len(weights):
-            raise errors.InvalidArgument(
-                "the number of arrays is wrong.", where=f"{self._where()}.set_weights", expected=f"{len(own)} arrays "
-                f"of shapes {[w.shape for w in own]}", got=f"{len(weights)} arrays",
-                hint="get_weights() shows them in their order" if own else
-                "the layer has no weights yet: build it, or call it on data, first",
-            )  # fmt: skip
-        shapes = [tuple(np.shape(value)) for value in weights]
-        if shapes != [tuple(w.shape) for w in own]:
-            raise errors.ShapeMismatch(
-                "the arrays have other shapes than the weights.", where=f"{self._where()}.set_weights",
-                expected=[tuple(w.shape) for w in own], got=shapes,
-                hint="they come in the order of `get_weights()`, from a layer or model of the same architecture",
-            )  # fmt: skip
-        for variable, value in zip(own, weights):
-            variable.assign(value)
-
-    def count_params(self) -> int:
-        """Return the number of elements in all weights."""
-        if not self.built:
-            raise errors.NotBuilt(
-                "the layer has no weights yet.", where=self._where(), hint="build it, or call it on data, first"
-            )
-        return sum(w.size for w in self.weights)
-
-    def _file_weights(self) -> list[Variable]:
-        """Return this layer's own weights that a file has, in the file's order."""
-        return self._own_weights()
-
-    def save_own_variables(self, store: Any) -> None:
-        """Put this layer's own weights into `store`, a dictionary of arrays, by "0", "1" …"""
-        for i, variable in enumerate(self._file_weights()):
-            store[str(i)] = variable.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Set this layer's own weights from what `save_own_variables` stored."""
-        own = self._file_weights()
-        if len(store.keys()) != len(own):
-            hint = None if self.built else "the layer is not built: build it, or call the model on data, before loading"
-            raise errors.InvalidArgument(
-                "the file holds another number of weights.", where=self._where(), expected=f"{len(own)} arrays",
-                got=f"{len(store.keys())} arrays", hint=hint,
-            )  # fmt: skip
-        for i, variable in enumerate(own):
-            variable.assign(store[str(i)])
-
-    def stateless_call(
-        self, trainable_variables: Any, non_trainable_variables: Any, *args: Any, return_losses: bool = False,
-        **kwargs: Any,
-    ) -> Any:  # fmt: skip
-        """Call with the values given for the Variables; return the outputs and the new non-trainable values.
-
-        Example:
-            >>> layer = kerata.layers.Dense(2)
-            >>> layer.build((None, 3))
-            >>> y, state = layer.stateless_call(layer.trainable_variables, [], numpy.ones((1, 3)))
-            >>> y.shape, state
-            ((1, 2), [])
-        """
-        own = self.non_trainable_variables
-        pairs = [*zip(self.trainable_variables, trainable_variables), *zip(own, non_trainable_variables)]
-        if len(pairs) != len(self.trainable_variables) + len(own):
-            raise errors.InvalidArgument(
-                "the numbers of values and of Variables differ.", where=f"{self._where()}.stateless_call",
-                expected=f"{len(self.trainable_variables)} and {len(own)}",
-                got=f"{len(trainable_variables)} and {len(non_trainable_variables)}",
-            )  # fmt: skip
-        with scopes.StateScope([(v, convert(x)) for v, x in pairs]) as state:
-            outputs = self(*args, **kwargs)
-            losses = self.losses if return_losses else None
-        new = [state.values[v] for v in own]
-        return (outputs, new, losses) if return_losses else (outputs, new)
 
     # Losses -----------------------------------------------------------------------------------------------------
 
@@ -650,11 +447,26 @@ class Layer(Configurable, Operation, Stateful):
                 around.state.add_loss(self._call_losses[-1])  # type: ignore[attr-defined]
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse: a metric is an attribute, and `call` updates its state."""
-        raise errors.Unsupported(
-            "layers have no `add_metric`.", where=self._where(),
-            hint="self.metric = kerata.metrics.Mean(name=…) in `__init__`, self.metric.update_state(value) in `call`",
-        )  # fmt: skip
+        """Log the mean of a value over the epoch; for use inside `call`, as `self.add_metric(value, name="spread")`.
+
+        It is the older way to say `self.spread = kerata.metrics.Mean(name="spread")` in `__init__` and
+        `self.spread.update_state(value)` in `call`.
+        """
+        self._add_metric(*args, **kwargs)
+
+    def _add_metric(self, value: Any, name: str | None = None, aggregation: str | None = "mean") -> None:
+        from kerata.metrics import Mean
+
+        if aggregation not in (None, "mean"):
+            raise errors.Unsupported(
+                "only the mean over the epoch is kept.", where=f"{self._where()}.add_metric: aggregation",
+                got=repr(aggregation), hint="hold any metric as an attribute, and update it in `call`",
+            )  # fmt: skip
+        added = self.__dict__.setdefault("_added_metrics", {})
+        key = name or f"{self.name}_metric"
+        if key not in added:
+            added[key] = Mean(name=key)
+        added[key].update_state(value)
 
     def _forget_losses(self) -> None:
         for layer in self._flatten_layers():
@@ -804,56 +616,11 @@ def _build_wrapper(build: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _early_input_shape(layer: Layer, kwargs: dict[str, Any]) -> tuple | None:
-    """Take the old ways to give a first layer its input shape out of `kwargs`."""
-    given = {k: kwargs.pop(k) for k in ("input_dim", "input_shape", "batch_input_shape", "batch_shape") if k in kwargs}
-    batch_size = kwargs.pop("batch_size", None) if given else None
-    given = {k: v for k, v in given.items() if v is not None}
-    if not given:
-        return None
-    key, value = next(iter(given.items()))
-    errors.warn_once(
-        f"`{key}` of a layer is the old spelling; it works, and today one starts the model with "
-        "`kerata.Input(shape)` instead."
-    )
-    if key in ("batch_input_shape", "batch_shape"):
-        return tuple(value)
-    if key == "input_shape":
-        shape = (value,) if isinstance(value, int) else tuple(value)
-    else:
-        length = kwargs.pop("input_length", None)
-        shape = (value,) if length is None else (length, value)
-    return (batch_size, *shape)
-
-
-def known_shape(x: Any) -> Any:
-    """Return the shape of `x`; a dimension that abstract evaluation is only trying is unknown."""
-    if not hasattr(x, "shape"):
-        return None
-    if engine.arrays.is_traced(x):
-        tried = engine.transforms.unknown_sizes
-        return tuple(None if d in tried else d for d in x.shape)
-    return tuple(x.shape)
-
-
-def _tuples(shapes: Any) -> Any:
-    """Return shapes as JSON gave them, lists of numbers, as tuples."""
-    return tree.map_shape_structure(tuple, shapes) if not isinstance(shapes, dict) else {
-        k: _tuples(v) for k, v in shapes.items()
-    }  # fmt: skip
-
-
 def _replace(signature: _CallSignature, args: tuple, kwargs: dict, name: str, value: Any) -> tuple[tuple, dict]:
     position = next(i for i, p in enumerate(signature.parameters) if p.name == name)
     if position < len(args):
         return (*args[:position], value, *args[position + 1 :]), kwargs
     return args, {**kwargs, name: value}
-
-
-def _weights_among(held: list[Any]) -> list[Variable]:
-    """Return the Variables, trainable ones first."""
-    own = unique(m for m in held if isinstance(m, Variable))
-    return sorted(own, key=lambda v: not v.made_trainable)  # stable
 
 
 def _masks_of(x: Any) -> Any:

@@ -10,7 +10,8 @@ from functools import reduce
 from typing import Any
 
 from kerata import errors, ops
-from kerata.layers.base import Layer, known_shape
+from kerata.layers.base import Layer
+from kerata.layers.shapes import known_shape
 
 __all__ = [
     "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average",

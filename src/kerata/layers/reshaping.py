@@ -15,9 +15,10 @@ from kerata import errors, ops
 from kerata.core import dtypes
 from kerata.core.symbolic import KerasTensor
 from kerata.layers.arguments import Pairs, Sizes, one_of, pairs, positive, sizes
-from kerata.layers.base import Layer, known_shape
+from kerata.layers.base import Layer
 from kerata.layers.input_spec import InputSpec
 from kerata.layers.ranks import Ranked
+from kerata.layers.shapes import known_shape
 
 __all__ = [
     "Cropping1D", "Cropping2D", "Cropping3D", "Flatten", "Permute", "RepeatVector", "Reshape", "UpSampling1D",

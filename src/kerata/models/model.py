@@ -213,7 +213,7 @@ class Model(Pickled, Trainer):
                 warnings.warn(str(error), stacklevel=2)
         for layer in self._flatten_layers():
             if isinstance(layer, Model):
-                layer._programs = {}
+                layer._forget_programs()
 
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
         """Return "pre_block_layers" and "sequential_blocks" for modes that calibrate; a subclass knows them."""

@@ -35,11 +35,14 @@ class Pickled:
     def __copy__(self) -> Self:
         new = type(self).__new__(type(self))
         vars(new).update(vars(self))
+        new._forget_programs()
         return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         new = memo[id(self)] = type(self).__new__(type(self))
+        memo[id(self._programs)] = {}  # they are the original's
         vars(new).update(copy.deepcopy(vars(self), memo))
+        new._forget_programs()
         return new
 
 

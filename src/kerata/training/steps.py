@@ -24,7 +24,7 @@ class Steps(Layer):
 
     _not_members = Layer._not_members | {
         "optimizer", "_loss_tracker", "_compiled_loss", "_compiled_metrics", "_programs", "_compile_arguments",
-        "history",
+        "history", "train_function", "test_function", "predict_function",
     }  # fmt: skip
 
     def _start_training_state(self) -> None:
@@ -42,7 +42,13 @@ class Steps(Layer):
         self._compiled_loss: CompiledLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._compile_arguments: dict[str, Any] = {}
+        self._forget_programs()
+
+    def _forget_programs(self) -> None:
         self._programs: dict[Any, Program] = {}
+        self.train_function: Any = None
+        self.test_function: Any = None
+        self.predict_function: Any = None
 
     # Compile ----------------------------------------------------------------------------------------------------
 
@@ -98,7 +104,7 @@ class Steps(Layer):
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self.compiled = True
-        self._programs = {}
+        self._forget_programs()
         self._compile_arguments = {
             "optimizer": self.optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,

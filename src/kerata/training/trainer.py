@@ -61,18 +61,47 @@ class Trainer(Steps):
             variables = self.trainable_variables if mode == "train" else []
             if variables and self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(variables)
-            step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
-            step = taking_data_only(self, step, mode)
+            step = self._step(mode)
             compiled = not self.run_eagerly and self.jit_compile
             program = self._programs[key] = Program(step, self._state_variables(mode), compiled, mode == "train")
         return program
 
-    def make_train_function(self, force: bool = False) -> None:
-        """Forget compiled programs with `force`; they are made again when needed."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """Return `train_function`, which takes an iterator and learns from its next batch; `fit` runs it compiled.
+
+        It is made once; `force` makes it anew. Override it to change what surrounds `train_step`.
+
+        Example:
+            >>> class Careful(kerata.Model):
+            ...     def make_train_function(self, force=False):
+            ...         step = super().make_train_function(force)
+            ...         self.train_function = lambda iterator: {**step(iterator), "careful": 1.0}
+            ...         return self.train_function
+        """
+        return self._make_function("train", force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Return `test_function`, which evaluates the next batch of an iterator; see `make_train_function`."""
+        return self._make_function("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Return `predict_function`, which predicts the next batch of an iterator; see `make_train_function`."""
+        return self._make_function("predict", force)
+
+    def _make_function(self, mode: str, force: bool) -> Any:
         if force:
             self._programs = {}
+        if force or getattr(self, f"{mode}_function") is None:
+            step = getattr(self, f"{mode}_step")
+            setattr(self, f"{mode}_function", lambda iterator: taking_data_only(self, step, mode)(next(iterator)))
+        return getattr(self, f"{mode}_function")
 
-    make_test_function = make_predict_function = make_train_function
+    def _step(self, mode: str) -> Callable[[Any], Any]:
+        """Return the step for one batch, as the user may have overridden it."""
+        if getattr(self, f"{mode}_function") is None:
+            getattr(self, f"make_{mode}_function")()
+        function = getattr(self, f"{mode}_function")
+        return lambda data: function(iter((data,)))
 
     def _ensure_built(self, source: Source, mode: str) -> None:
         """Make the weights and the metrics, from the shapes of the first batch."""

@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kerata.core import registry
 
@@ -22,6 +22,10 @@ class Pickled:
 
     built: bool
     jit_compile: Any
+    _programs: dict[Any, Any]
+    if TYPE_CHECKING:
+
+        def _forget_programs(self) -> None: ...
 
     def __reduce__(self) -> tuple[Any, ...]:
         with registry.ObjectSharing() as sharing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ class Trainer(Steps):
         if getattr(self, f"{mode}_function") is None:
             getattr(self, f"make_{mode}_function")()
         function = getattr(self, f"{mode}_function")
-        return lambda data: function(iter((data,)))
+        return functools.wraps(getattr(self, f"{mode}_step"))(lambda data: function(iter((data,))))
 
     def _ensure_built(self, source: Source, mode: str) -> None:
         """Make the weights and the metrics, from the shapes of the first batch."""

@@ -14,6 +14,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=10)
 parser.add_argument("--rows", type=int, default=None, help="train on the first rows only")
 arguments = parser.parse_args()
+kerata.utils.set_random_seed(0)
 
 
 def prepare(images):

@@ -295,7 +295,7 @@ def test_mixed_precision_computes_in_16_bits_and_keeps_weights_in_32():
         kerata.config.set_dtype_policy("mixed_bfloat16")
         assert layers.Dense(1).compute_dtype == "bfloat16"
     finally:
-        kerata.config.set_dtype_policy("float32")
+        kerata.config.settings.dtype_policy = None  # as before: "float32" would outlive every `set_floatx`
 
 
 def test_trees():

@@ -6,6 +6,7 @@ from .arrays import pad_sequences as pad_sequences
 from .arrays import to_categorical as to_categorical
 from .arrays import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from .config import Config as Config
+from .counting import count_flops as count_flops
 from .data_sets import PyDataset as PyDataset
 from .data_sets import Sequence as Sequence
 from .data_sets import audio_dataset_from_directory as audio_dataset_from_directory

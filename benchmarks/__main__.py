@@ -9,25 +9,25 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import harness, report
+from benchmarks import floor, harness, report
 from benchmarks.contenders import CONTENDERS, versions
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import FULL, WORKLOADS, Work
 
 HERE = Path(__file__).parent
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Time kerata beside other frameworks.")
-    parser.add_argument("--quick", action="store_true", help="3 turns on 4,096 images; no files unless named")
+    parser.add_argument("--quick", action="store_true", help="3 turns of 4,096 images; no files unless named")
     parser.add_argument("--repeats", type=int, help="turns after the warm-up (5)")
-    parser.add_argument("--samples", type=int, help="training images of an epoch (60,000)")
+    parser.add_argument("--samples", type=int, help="images of an epoch (60,000), others in proportion")
     parser.add_argument("--workload", nargs="+", choices=[row.name for row in WORKLOADS], help="only these")
     parser.add_argument("--contender", nargs="+", choices=[row.name for row in CONTENDERS], help="only these")
     parser.add_argument("--json", type=Path, help="where to write the numbers (benchmarks/results.json)")
     parser.add_argument("--markdown", type=Path, help="where to write the tables (benchmarks/results.md)")
     chosen = parser.parse_args(arguments)
     chosen.repeats = chosen.repeats or (3 if chosen.quick else 5)
-    chosen.samples = chosen.samples or (4096 if chosen.quick else 60_000)
+    chosen.samples = chosen.samples or (4096 if chosen.quick else FULL)
     if not chosen.quick:
         chosen.json = chosen.json or HERE / "results.json"
         chosen.markdown = chosen.markdown or HERE / "results.md"
@@ -50,14 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
     measured = []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         for workload in workloads:
-            measured.append((workload, harness.run(workload, contenders, settings, Path(folder), say)))
+            least = floor.measure(workload, Path(folder)) if isinstance(workload, Work) else None
+            results = harness.run(workload, contenders, settings, Path(folder), say)
+            measured.append(report.Row(workload, results, least))
             # Written after each workload, so that an interrupted hour is not lost.
             table = report.as_markdown(measured, settings, machine, packages)
             numbers = report.as_json(measured, settings, machine, packages)
             _write(chosen.markdown, table)
             _write(chosen.json, json.dumps(numbers, indent=2) + "\n")
     print(table)
-    return int(any(result.note.startswith("failed") for _, results in measured for result in results))
+    return int(any(result.note.startswith("failed") for row in measured for result in row.results))
 
 
 def _write(file: Path | None, text: str) -> None:

@@ -58,9 +58,16 @@ CONTENDERS = (
         "import torch; torch.tensor(1.0) + 1.0",
     ),
     Contender(
+        "PyTorch (compiled)",
+        "benchmarks.frameworks.torch_compiled",
+        ("torch",),
+        "import torch",
+        "import torch; torch.compile(lambda x: x + 1.0)(torch.tensor(1.0))",
+    ),
+    Contender(
         "JAX",
         "benchmarks.frameworks.jax_plain",
-        ("jax",),
+        ("jax", "optax"),
         "import jax",
         "import jax; jax.numpy.add(1.0, 1.0)",
     ),

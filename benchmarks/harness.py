@@ -8,15 +8,16 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import workloads
+from benchmarks import data
 from benchmarks.contenders import Contender, missing
 from benchmarks.process import Failed, Process, environment
-from benchmarks.workloads import Epoch, Start, Workload
+from benchmarks.workloads import Start, Work, Workload, samples_of
 
 __all__ = ["Result", "Settings", "run"]
 
@@ -42,6 +43,7 @@ class Result:
     others: list[float] = dataclasses.field(default_factory=list)  # share of the machine taken by other processes
     warmup: float | None = None
     loss: float | None = None  # of the last epoch
+    peak_megabytes: float | None = None  # the most memory ever held, of a process that took every turn
     test_accuracy: float | None = None
     note: str = ""
 
@@ -69,35 +71,37 @@ def run(
     def told(line: str) -> None:
         say(f"{workload.name}: {line}")
 
-    if isinstance(workload, Epoch):
-        _epochs(workload, installed, results, settings, folder, told)
+    if isinstance(workload, Work):
+        _work(workload, installed, results, settings, folder, told)
     else:
         _starts(workload, installed, results, settings, folder, told)
     return list(results.values())
 
 
-def _epochs(
-    workload: Epoch,
+def _work(
+    workload: Work,
     contenders: Sequence[Contender],
     results: dict[str, Result],
     settings: Settings,
     folder: Path,
     say: Say,
 ) -> None:
-    data = _data(folder, settings.samples, settings.test_samples)
+    place = _data(workload, settings, folder)
     processes: dict[str, Process] = {}
     try:
         for contender in contenders:
             process = processes[contender.name] = Process(contender, folder, settings.limit)
             try:
-                _prepare(process, workload, data)
+                _prepare(process, workload, place)
             except Failed as failure:
                 results[contender.name].note = f"failed: {failure}"
                 say(f"{contender.name} failed: {failure}")
-        _take_turns({name: lambda p=p: p.ask("epoch") for name, p in processes.items()}, results, settings, say)
+        _take_turns({name: lambda p=p: p.ask("turn") for name, p in processes.items()}, results, settings, say)
         for name, process in processes.items():
             if not results[name].note:
-                results[name].test_accuracy = process.ask("evaluate")["accuracy"]
+                answer = process.ask("finish")
+                results[name].peak_megabytes = answer["peak_megabytes"]
+                results[name].test_accuracy = answer.get("accuracy")
     finally:
         for process in processes.values():
             process.close()
@@ -112,16 +116,17 @@ def _starts(
     say: Say,
 ) -> None:
     def first_step(contender: Contender) -> float:
-        assert workload.epoch
-        data = _data(folder, workload.epoch.batch, 1)
-        start = time.perf_counter()
-        process = Process(contender, folder, settings.limit)
-        try:
-            _prepare(process, workload.epoch, data)
-            process.ask("epoch")
-            return time.perf_counter() - start
-        finally:
-            process.close()
+        assert workload.work
+        place = data.write(folder, workload.work, workload.work.batch, 1)
+        with tempfile.TemporaryDirectory(prefix="cold-", dir=folder, ignore_cleanup_errors=True) as empty:
+            start = time.perf_counter()
+            process = Process(contender, Path(empty) if workload.cold else folder, settings.limit)
+            try:
+                _prepare(process, workload.work, place)
+                process.ask("turn")
+                return time.perf_counter() - start
+            finally:
+                process.close()
 
     def statement(contender: Contender) -> float:
         timed = getattr(contender, workload.statement)
@@ -140,7 +145,7 @@ def _starts(
 
     def turn(contender: Contender) -> dict[str, float]:
         before = _children_seconds()
-        seconds = (first_step if workload.epoch else statement)(contender)
+        seconds = (first_step if workload.work else statement)(contender)
         return {"seconds": seconds, "cpu_seconds": _children_seconds() - before}
 
     _take_turns({row.name: lambda row=row: turn(row) for row in contenders}, results, settings, say)
@@ -175,15 +180,15 @@ def _take_turns(turns: dict[str, Turn], results: dict[str, Result], settings: Se
                 result.others.append(round(min(max(others / elapsed / (os.cpu_count() or 1), 0), 1), 3))
 
 
-def _prepare(process: Process, workload: Epoch, data: str) -> None:
-    parameters = process.ask("prepare", workload=dataclasses.asdict(workload), data=data)["parameters"]
-    if parameters != workload.parameters:  # other work: its time would be no comparison
-        raise Failed(f"the model has {parameters:,} weights; the workload says {workload.parameters:,}")
+def _prepare(process: Process, work: Work, place: str) -> None:
+    parameters = process.ask("prepare", work=dataclasses.asdict(work), place=place)["parameters"]
+    if parameters != work.parameters:  # other work: its time would be no comparison
+        raise Failed(f"the model has {parameters:,} weights; the workload says {work.parameters:,}")
 
 
-def _data(folder: Path, samples: int, test_samples: int) -> str:
-    file = folder / f"mnist-{samples}-{test_samples}.npz"
-    return str(file if file.exists() else workloads.write_slice(file, samples, test_samples))
+def _data(work: Work, settings: Settings, folder: Path) -> str:
+    samples = samples_of(work, settings.samples)
+    return data.write(folder, work, samples, min(samples, settings.test_samples))
 
 
 def _children_seconds() -> float:

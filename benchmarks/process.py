@@ -40,6 +40,7 @@ def environment(contender: Contender, folder: Path) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "KERAS_HOME": str(folder / "keras"),
         "KERATA_HOME": str(folder / "kerata"),
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
     }
     return {**kept, **SAME, **folders, **contender.environment}
 

@@ -11,14 +11,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.floor import Floor
 from benchmarks.harness import Result, Settings
-from benchmarks.workloads import Epoch, Workload
+from benchmarks.workloads import Work, Workload, samples_of
 
-__all__ = ["as_json", "as_markdown", "machine"]
+__all__ = ["Row", "as_json", "as_markdown", "machine"]
 
 HOUSE = "kerata"  # the contender that the others are measured against
 
-Measured = Sequence[tuple[Workload, list[Result]]]
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A workload, what each contender took, and the least that it can take by the machine's rates."""
+
+    workload: Workload
+    results: list[Result]
+    floor: Floor | None = None
+
+    def batches(self, settings: Settings) -> float | None:
+        """Return how many batches a turn has; the last may be a part of one."""
+        work = self.workload
+        return samples_of(work, settings.samples) / work.batch if isinstance(work, Work) else None
+
+    def share_of_floor(self, result: Result, settings: Settings) -> float | None:
+        """Return the floor as a fraction of the time taken."""
+        batches = self.batches(settings)
+        return self.floor.seconds(batches) / result.median if self.floor and batches and result.median else None
+
+
+Measured = Sequence[Row]
 
 
 def machine() -> dict[str, Any]:
@@ -55,33 +76,43 @@ def as_json(
         "settings": dataclasses.asdict(settings),
         "workloads": [
             {
-                "name": workload.name,
-                "title": workload.title,
+                "name": row.workload.name,
+                "title": row.workload.title,
+                "batches": row.batches(settings),
+                "floor": row.floor and dataclasses.asdict(row.floor),
                 "results": [
-                    {**dataclasses.asdict(result), "median": result.median, "ratio": _ratio(result, results)}
-                    for result in results
+                    {
+                        **dataclasses.asdict(result),
+                        "median": result.median,
+                        "ratio": _ratio(result, row.results),
+                        "share_of_floor": row.share_of_floor(result, settings),
+                    }
+                    for result in row.results
                 ],
             }
-            for workload, results in measured
+            for row in measured
         ],
     }
 
 
 def as_markdown(measured: Measured, settings: Settings, machine: dict[str, Any], versions: dict[str, str]) -> str:
     """Return an overview, the conditions, and a table for each workload."""
-    names = [result.contender for result in measured[0][1]] if measured else []
-    overview = [["median seconds", *(workload.label for workload, _ in measured)]]
-    for position, name in enumerate(names):
-        overview.append([name, *(_cell(results[position], results) for _, results in measured)])
+    names = [result.contender for result in measured[0].results] if measured else []
+    overview = [["median seconds", *names]]
+    for row in measured:
+        overview.append([row.workload.label, *(_cell(result, row.results) for result in row.results)])
     parts = [_table(overview), _conditions(settings, machine, versions)]
-    for workload, results in measured:
-        parts += [f"### {workload.title}", _table(_details(workload, results))]
-        if notes := [f"- {result.contender}: {result.note}" for result in results if result.note]:
+    for row in measured:
+        parts += [f"### {row.workload.title}", _table(_details(row, settings))]
+        if row.floor:
+            parts.append(_floor(row.floor, row.batches(settings) or 0))
+        if notes := [f"- {result.contender}: {result.note}" for result in row.results if result.note]:
             parts.append("\n".join(notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _details(workload: Workload, results: list[Result]) -> list[list[str]]:
+def _details(row: Row, settings: Settings) -> list[list[str]]:
+    results, batches = row.results, row.batches(settings)
     columns = {
         "": lambda result: result.contender,
         "median s": lambda result: _number(result.median),
@@ -92,10 +123,25 @@ def _details(workload: Workload, results: list[Result]) -> list[list[str]]:
         "warm-up s": lambda result: _number(result.warmup),
         "other load": lambda result: f"{statistics.median(result.others):.0%}" if result.others else "–",
     }
-    if isinstance(workload, Epoch):
+    if batches:
+        columns["ms a batch"] = lambda result: _number(result.median and 1000 * result.median / batches)
+        columns["peak MB"] = lambda result: f"{result.peak_megabytes:.0f}" if result.peak_megabytes else "–"
+    if row.floor:
+        columns["of the floor"] = lambda result: _percent(row.share_of_floor(result, settings))
+    if isinstance(row.workload, Work) and row.workload.learns:
         columns["last loss"] = lambda result: _number(result.loss)
         columns["test accuracy"] = lambda result: _number(result.test_accuracy)
     return [list(columns), *([column(result) for column in columns.values()] for result in results)]
+
+
+def _floor(floor: Floor, batches: float) -> str:
+    return (
+        f"The floor is {1000 * floor.seconds(1):.3g} ms for each of {batches:,.0f} batches: "
+        f"{floor.operations / 1e9:.3g} billion operations and {floor.bytes / 1e6:.3g} MB; this machine multiplies at "
+        f"{floor.operations_per_second / 1e9:.0f} billion operations and copies so much at "
+        f"{floor.bytes_per_second / 1e9:.1f} GB a second"
+        + (f"; a batch comes after {1000 * floor.wait:.0f} ms." if floor.wait else ".")
+    )
 
 
 def _conditions(settings: Settings, machine: dict[str, Any], versions: dict[str, str]) -> str:
@@ -125,6 +171,10 @@ def _cell(result: Result, results: list[Result]) -> str:
     if result.contender == HOUSE or _ratio(result, results) is None:
         return _number(result.median)
     return f"{_number(result.median)} ({_times(result, results)})"
+
+
+def _percent(value: float | None) -> str:
+    return f"{value:.0%}" if value else "–"
 
 
 def _number(value: float | None) -> str:

@@ -1,8 +1,8 @@
 """One framework in one process: reads requests as JSON lines on stdin, answers each with a JSON line on stdout.
 
-    {"do": "prepare", "workload": {...}, "data": "file.npz"}  ->  {"parameters": 101770}
-    {"do": "epoch"}  ->  {"seconds": 1.2, "cpu_seconds": 2.3, "loss": 0.3, "accuracy": 0.9}
-    {"do": "evaluate"}  ->  {"accuracy": 0.9}
+    {"do": "prepare", "work": {...}, "place": "folder"}  ->  {"parameters": 101770}
+    {"do": "turn"}  ->  {"seconds": 1.2, "cpu_seconds": 2.3, "loss": 0.3, "accuracy": 0.9}
+    {"do": "finish"}  ->  {"peak_megabytes": 512.0, "accuracy": 0.9}
 
 A request that fails is answered {"error": "..."}. The framework's own printing goes to stderr.
 """
@@ -15,32 +15,62 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
-from benchmarks import workloads
+from benchmarks import data
+from benchmarks.workloads import Work
 
 
 class Worker:
     def __init__(self, module: str):
         self.module = module
 
-    def prepare(self, workload: dict, data: str) -> dict[str, Any]:
-        self.workload = workloads.Epoch(**{**workload, "shape": tuple(workload["shape"])})
-        self.data = data
-        x, y = workloads.read(data, "train", self.workload.shape)
-        self.training = importlib.import_module(self.module).Training(self.workload, x, y)
+    def prepare(self, work: dict, place: str) -> dict[str, Any]:
+        self.work, self.place = Work(**work), place
+        self.x, self.y = self._read("train")
+        self.training = importlib.import_module(self.module).Training(self.work, self.x, self.y)
         return {"parameters": self.training.parameters}
 
-    def epoch(self) -> dict[str, Any]:
+    def turn(self) -> dict[str, Any]:
         start, cpu_start = time.perf_counter(), time.process_time()
-        logs = self.training.epoch()
+        logs = getattr(self, f"_{self.work.do}")() or {}
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         learned = {name: float(value) for name, value in logs.items()}
         return {"seconds": seconds, "cpu_seconds": cpu_seconds, **learned}
 
-    def evaluate(self) -> dict[str, Any]:
-        x, y = workloads.read(self.data, "test", self.workload.shape)
-        return {"accuracy": float(self.training.evaluate(x, y))}
+    def _fit(self) -> dict[str, float]:
+        return self.training.epoch()
+
+    def _stream(self) -> dict[str, float]:
+        return self.training.stream(data.SlowBatches(self.x, self.y, self.work.batch))
+
+    def _predict(self) -> None:
+        self.training.predict(self.x)
+
+    def _answer(self) -> None:
+        for i in range(len(self.x)):
+            self.training.predict(self.x[i : i + 1])
+
+    def finish(self) -> dict[str, Any]:
+        peak = _peak_megabytes()  # before the test data are read
+        if not self.work.learns:
+            return {"peak_megabytes": peak}
+        x, y = self._read("test")
+        return {"peak_megabytes": peak, "accuracy": float((self.training.predict(x).argmax(-1) == y).mean())}
+
+    def _read(self, split: str) -> data.Arrays:
+        return data.read(self.place, split, self.work)
+
+
+def _peak_megabytes() -> float | None:
+    """Return the most memory that this process ever held in RAM; None where Linux is not."""
+    # Not getrusage: its maximum is inherited from the process that started this one.
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), None)
 
 
 def main(module: str) -> None:

@@ -1,74 +1,186 @@
-"""The work that is timed, a row each, and the data it runs on. The models stand in `frameworks/`."""
+"""The work that is timed, a row each. The models stand in `frameworks/`, the data in `data.py`."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
-import numpy as np
+__all__ = ["WORKLOADS", "Start", "Work", "Workload", "samples_of"]
 
-__all__ = ["MNIST", "WORKLOADS", "Epoch", "Start", "Workload", "read", "write_slice"]
-
-MNIST = Path(__file__).parent.parent / "src" / "kerata" / "datasets" / "files" / "mnist.npz"
+FULL = 60_000  # the `--samples` of a full run, for which `Work.samples` is given
+PAUSE = 0.005  # seconds that a batch of the slow generator takes
 
 
 @dataclasses.dataclass(frozen=True)
-class Epoch:
-    """One pass over the training images: shuffled, with loss and accuracy, weights kept from turn to turn."""
+class Work:
+    """What one process does in each of its turns, weights kept from turn to turn.
+
+    `do` is one of
+    - "fit": an epoch over arrays, shuffled, with loss and accuracy;
+    - "stream": the same over a Python generator that waits `PAUSE` seconds for each batch;
+    - "predict": the scores of all samples, in batches;
+    - "answer": the scores of one sample after another, each asked for alone.
+    """
 
     name: str
     label: str
     title: str
-    shape: tuple[int, ...]  # of one sample
+    model: str  # in MODELS of each framework
+    data: str  # in MAKERS of data.py
     batch: int
+    samples: int  # of a turn in a full run
     parameters: int
+    do: str = "fit"
+
+    @property
+    def learns(self) -> bool:
+        return self.do in ("fit", "stream")
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A new process, timed to the end of the first batch of `epoch` or over one statement of the contender."""
+    """A new process, timed to the end of the first batch of `work` or over one statement of the contender."""
 
     name: str
     label: str
     title: str
-    epoch: Epoch | None = None
+    work: Work | None = None
     statement: str = ""  # a field of Contender
+    cold: bool = False  # nothing compiled is found
 
 
-Workload = Epoch | Start
+Workload = Work | Start
 
-MLP = Epoch(
-    "mlp",
-    "dense, epoch",
-    "Dense network 784-128-10, Adam, batch 32: one epoch of MNIST",
-    shape=(784,),
-    batch=32,
-    parameters=101_770,
+
+def samples_of(work: Work, samples: int) -> int:
+    """Return the samples of a turn when an epoch of MNIST has `samples`: as many in proportion, in whole batches."""
+    count = work.samples * samples // FULL
+    if work.data == "mnist" and work.do == "fit":
+        return count
+    return max(count // work.batch, 1) * work.batch
+
+
+def _dense(batch: int) -> Work:
+    title = f"Dense network 784-128-10, Adam, batch {batch}: one epoch of MNIST"
+    return Work(f"mlp-{batch}", f"dense, batch {batch}", title, "mlp", "mnist", batch, FULL, 101_770)
+
+
+def _convolutional(batch: int) -> Work:
+    title = f"Convolutional network (two convolutions, two dense, dropout), Adam, batch {batch}: one epoch of MNIST"
+    return Work(f"cnn-{batch}", f"convolutional, batch {batch}", title, "cnn", "mnist", batch, FULL, 225_034)
+
+
+MLP, CNN = _dense(32), _convolutional(128)
+RESNET = Work(
+    "resnet",
+    "ResNet-20, batch 64",
+    "ResNet-20 on images of CIFAR's shape, Adam, batch 64: 20 steps",
+    "resnet",
+    "images",
+    64,
+    20 * 64,
+    272_474,
 )
-CNN = Epoch(
-    "cnn",
-    "convolutional, epoch",
-    "Convolutional network (two convolutions, two dense, dropout), Adam, batch 128: one epoch of MNIST",
-    shape=(28, 28, 1),
-    batch=128,
-    parameters=225_034,
+LSTM = Work(
+    "lstm",
+    "LSTM, batch 32",
+    "Embedding of 10,000 words, LSTM of 128 over 200 steps, classifier, Adam, batch 32: 20 steps",
+    "lstm",
+    "words",
+    32,
+    20 * 32,
+    1_411_842,
 )
+GPT = Work(
+    "gpt",
+    "GPT, batch 8",
+    "GPT of 6 layers, width 256, 4 heads, length 256, 256 tokens, Adam, batch 8: 10 steps",
+    "gpt",
+    "text",
+    8,
+    10 * 8,
+    4_935_936,
+)
+TINY = Work(
+    "tiny-layers",
+    "200 tiny layers",
+    "A graph of 100 dense layers of 16 and 100 additions, Adam, batch 32: 200 steps",
+    "tiny",
+    "features",
+    32,
+    200 * 32,
+    27_370,
+)
+TRAINED = (
+    MLP,
+    _dense(128),
+    _dense(1024),
+    _convolutional(32),
+    CNN,
+    RESNET,
+    LSTM,
+    GPT,
+    TINY,
+)
+OTHER = (
+    Work(
+        "predict",
+        "predict 10,000 images",
+        "The scores of 10,000 images by the convolutional network, in batches of 128",
+        "cnn",
+        "mnist",
+        128,
+        10_000,
+        CNN.parameters,
+        do="predict",
+    ),
+    Work(
+        "answer",
+        "predict one, 200 times",
+        "The scores of one image by the convolutional network, asked for 200 times",
+        "cnn",
+        "mnist",
+        1,
+        200,
+        CNN.parameters,
+        do="answer",
+    ),
+    Work(
+        "memory-map",
+        "4 GB memory map",
+        "A linear classifier of 1,024 features, Adam, batch 1,024: one shuffled epoch over 4 GB in a memory map",
+        "linear",
+        "memory map",
+        1024,
+        1_024_000,
+        10_250,
+    ),
+    Work(
+        "generator",
+        "generator, 5 ms a batch",
+        "The convolutional network, Adam, batch 32: 200 steps over a Python generator that waits 5 ms for each batch",
+        "cnn",
+        "mnist",
+        32,
+        200 * 32,
+        CNN.parameters,
+        do="stream",
+    ),
+)
+
+
+def _starts(work: Work) -> tuple[Start, Start]:
+    title = f"{work.title.partition(':')[0]}: from process start to the end of the first batch, "
+    label = f"{work.label.partition(',')[0]}, first step"
+    return (
+        Start(f"{work.name}-first-step", label, title + "compile cache warm", work),
+        Start(f"{work.name}-first-step-cold", f"{label}, cold", title + "compile cache empty", work, cold=True),
+    )
+
 
 WORKLOADS: tuple[Workload, ...] = (
-    MLP,
-    CNN,
-    Start(
-        "mlp-first-step",
-        "dense, first step",
-        "Dense network: from process start to the end of the first batch, compile cache warm",
-        epoch=MLP,
-    ),
-    Start(
-        "cnn-first-step",
-        "convolutional, first step",
-        "Convolutional network: from process start to the end of the first batch, compile cache warm",
-        epoch=CNN,
-    ),
+    *TRAINED,
+    *OTHER,
+    *(start for work in (MLP, CNN, RESNET, LSTM, GPT, TINY) for start in _starts(work)),
     Start(
         "import",
         "import",
@@ -82,19 +194,3 @@ WORKLOADS: tuple[Workload, ...] = (
         statement="first_op",
     ),
 )
-
-
-def write_slice(file: Path, samples: int, test_samples: int) -> Path:
-    """Write the first images of MNIST to `file`, uncompressed, so that workers read it in no time."""
-    counts = {"train": samples, "test": test_samples}
-    with np.load(MNIST, allow_pickle=False) as full:
-        names = {f"{axis}_{split}": count for split, count in counts.items() for axis in "xy"}
-        np.savez(file, **{name: full[name][:count] for name, count in names.items()})
-    return file
-
-
-def read(file: str, split: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return images float32 (N, *shape) in [0, 1] and labels int32 (N,)."""
-    with np.load(file, allow_pickle=False) as arrays:
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    return x.reshape(-1, *shape).astype("float32") / 255, y.astype("int32")

@@ -1,5 +1,6 @@
 """The benchmark harness, on a framework that only pretends to train: order, isolation, failures, tables. No timing."""
 
+import dataclasses
 import json
 import os
 
@@ -7,21 +8,27 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import harness, process, report, workloads
+from benchmarks import data, floor, harness, process, report
 from benchmarks.contenders import CONTENDERS, Contender
-from benchmarks.workloads import Epoch, Start
+from benchmarks.workloads import WORKLOADS, Start, Work, samples_of
 
 # Trains by writing its name into a file; BEHAVIOUR says what goes wrong.
 FRAMEWORK = """
 import os, time
+import numpy as np
 name, journal, behaviour = (os.environ[key] for key in ("NAME", "JOURNAL", "BEHAVIOUR"))
 
 class Training:
-    def __init__(self, workload, x, y):
+    def __init__(self, work, x, y):
         print("a banner on stdout")
         os.system("echo a banner from a child")
         self.parameters = 7 if behaviour != "other model" else 8
-        assert x.shape == (16, 28, 28, 1) and x.dtype == "float32" and x.max() == 1 and y.dtype == "int32", x.shape
+        assert x.shape[1:] == (28, 28, 1) and len(x) in (8, 16), x.shape
+        assert x.dtype == "float32" and x.max() == 1 and y.dtype == "int32"
+
+    def stream(self, batches):
+        assert [len(x) for x, y in batches] == [len(x) for x, y in batches] == [8, 8]
+        return self.epoch()
 
     def epoch(self):
         with open(journal, "a") as file:
@@ -35,11 +42,13 @@ class Training:
             time.sleep(60)
         return {"loss": 0.5, "accuracy": 0.25}
 
-    def evaluate(self, x, y):
-        return len(x) / 100
+    def predict(self, x):
+        with open(journal, "a") as file:
+            file.write(str(len(x)))
+        return np.eye(10)[np.zeros(len(x), "int")]
 """
 
-EPOCH = Epoch("fake", "fake, epoch", "A fake epoch", shape=(28, 28, 1), batch=16, parameters=7)
+EPOCH = Work("fake", "fake, epoch", "A fake epoch", "cnn", "mnist", batch=8, samples=60_000, parameters=7)
 SETTINGS = harness.Settings(repeats=2, samples=16, test_samples=25, rest=0, limit=60)
 
 
@@ -61,11 +70,23 @@ def contender(tmp_path):
 
 def test_turns_go_round_and_the_first_moves_on(contender, tmp_path):
     results = harness.run(EPOCH, [contender(name) for name in "abc"], SETTINGS, tmp_path)
-    assert (tmp_path / "journal").read_text() == "abc" + "bca" + "cab"
+    assert (tmp_path / "journal").read_text() == "abc" + "bca" + "cab" + 3 * "16"
     assert [result.contender for result in results] == ["a", "b", "c"]
     for result in results:
-        assert (len(result.seconds), result.loss, result.test_accuracy, result.note) == (2, 0.5, 0.25, "")
+        assert (len(result.seconds), result.loss, result.test_accuracy, result.note) == (2, 0.5, 3 / 16, "")
+        assert result.peak_megabytes and result.peak_megabytes > 10
         assert result.warmup is not None and result.median == sum(result.seconds) / 2
+
+
+KINDS = [("fit", 2, "aaa16"), ("stream", 2, "aaa16"), ("predict", 0, 3 * "16"), ("answer", 0, 3 * 16 * "1")]
+
+
+@pytest.mark.parametrize(("do", "learned", "journal"), KINDS, ids=[row[0] for row in KINDS])
+def test_what_a_turn_does(contender, tmp_path, do, learned, journal):
+    (result,) = harness.run(dataclasses.replace(EPOCH, do=do), [contender("a")], SETTINGS, tmp_path)
+    assert (result.note, len(result.seconds)) == ("", 2)
+    assert sum(part is not None for part in (result.loss, result.test_accuracy)) == learned
+    assert (tmp_path / "journal").read_text() == journal
 
 
 FAILURES = [
@@ -84,11 +105,10 @@ def test_one_failure_stops_nobody_else(contender, tmp_path, behaviour, note):
 
 def test_a_process_that_hangs_is_ended(contender, tmp_path):
     worker = process.Process(contender("slow", "hangs"), tmp_path, limit=60)
-    data = harness._data(tmp_path, 16, 1)
-    harness._prepare(worker, EPOCH, data)
+    harness._prepare(worker, EPOCH, harness._data(EPOCH, SETTINGS, tmp_path))
     worker.limit = 0.2
     with pytest.raises(process.Failed, match="status -9"):
-        worker.ask("epoch")
+        worker.ask("turn")
     worker.close()
     assert worker.process.returncode == -9
 
@@ -100,7 +120,8 @@ def test_a_missing_framework_is_named(contender, tmp_path):
 
 
 STARTS = [
-    (Start("first-step", "first", "The first step", epoch=EPOCH), "aaa"),
+    (Start("first-step", "first", "The first step", work=EPOCH), "aaa"),
+    (Start("first-step-cold", "cold", "The first step", work=EPOCH, cold=True), "aaa"),
     (Start("import", "import", "The import", statement="imports"), ""),
     (Start("first-op", "operation", "The first operation", statement="first_op"), ""),
 ]
@@ -118,7 +139,7 @@ def test_starts_take_a_new_process_each_turn(contender, tmp_path, start, journal
 def test_a_failing_import_is_reported(contender, tmp_path):
     row = contender("a")
     row = Contender(row.name, row.module, row.packages, "import json.no_such_part", "", row.environment)
-    (result,) = harness.run(STARTS[1][0], [row], SETTINGS, tmp_path)
+    (result,) = harness.run(Start("import", "import", "The import", statement="imports"), [row], SETTINGS, tmp_path)
     assert result.note.startswith("failed: ModuleNotFoundError: No module named 'json.no_such_part'")
 
 
@@ -141,21 +162,20 @@ MACHINE = {
     "load_average": 0.1,
 }  # fmt: skip
 MEASURED = [
-    (
+    report.Row(
         EPOCH,
         [
-            harness.Result("kerata", [2.0, 1.0, 4.0], [0.0, 0.5, 0.01], warmup=9.0, loss=0.25, test_accuracy=0.975),
+            harness.Result("kerata", [2.0, 1.0, 4.0], [0.0, 0.5, 0.01], 9.0, 0.25, 800.0, test_accuracy=0.975),
             harness.Result("other", [8.0, 5.0, 30.0], [], warmup=10.0, loss=0.5, test_accuracy=0.9),
             harness.Result("absent", note="not installed: other_package"),
         ],
+        floor.Floor(operations=10**9, bytes=10**6, operations_per_second=2e9, bytes_per_second=1e9),
     )
 ]
 MARKDOWN = """\
-| median seconds |   fake, epoch |
-|:---------------|--------------:|
-| kerata         |          2.00 |
-| other          |  8.00 (4.00×) |
-| absent         | not installed |
+| median seconds | kerata |        other |        absent |
+|:---------------|-------:|-------------:|--------------:|
+| fake, epoch    |   2.00 | 8.00 (4.00×) | not installed |
 
 A processor, 2 cores, 8.0 GiB, Linux x86_64, Python 3.11.7; jax 0.10.2. 16 training images; medians of 2 turns after \
 a warm-up; each framework in a process of its own with the same environment, on the CPU, one at work at a time, turn \
@@ -163,11 +183,19 @@ by turn. Load average before the start: 0.1.
 
 ### A fake epoch
 
-|        | median s | fastest | slowest | times kerata | turns | warm-up s | other load | last loss | test accuracy |
-|:-------|---------:|--------:|--------:|-------------:|------:|----------:|-----------:|----------:|--------------:|
-| kerata |     2.00 |    1.00 |    4.00 |        1.00× |     3 |      9.00 |         1% |     0.250 |         0.975 |
-| other  |     8.00 |    5.00 |    30.0 |        4.00× |     3 |      10.0 |          – |     0.500 |         0.900 |
-| absent |        – |       – |       – |            – |     0 |         – |          – |         – |             – |
+|        | median s | fastest | slowest | times kerata | turns | warm-up s | other load | ms a batch | peak MB | \
+of the floor | last loss | test accuracy |
+|:-------|---------:|--------:|--------:|-------------:|------:|----------:|-----------:|-----------:|--------:|-\
+------------:|----------:|--------------:|
+| kerata |     2.00 |    1.00 |    4.00 |        1.00× |     3 |      9.00 |         1% |     1000.0 |     800 | \
+         50% |     0.250 |         0.975 |
+| other  |     8.00 |    5.00 |    30.0 |        4.00× |     3 |      10.0 |          – |     4000.0 |       – | \
+         12% |     0.500 |         0.900 |
+| absent |        – |       – |       – |            – |     0 |         – |          – |          – |       – | \
+           – |         – |             – |
+
+The floor is 500 ms for each of 2 batches: 1 billion operations and 1 MB; this machine multiplies at 2 billion \
+operations and copies so much at 1.0 GB a second.
 
 - absent: not installed: other_package
 """
@@ -212,10 +240,58 @@ def test_options(arguments, expected):
     assert (chosen.repeats, chosen.samples, *files) == expected
 
 
-def test_the_slice_is_the_beginning_of_mnist(tmp_path):
-    file = str(workloads.write_slice(tmp_path / "slice.npz", 5, 3))
-    x, y = workloads.read(file, "train", (784,))
-    assert (x.shape, x.dtype, y.dtype, y.tolist()) == ((5, 784), np.float32, np.int32, [5, 0, 4, 1, 9])
-    x, y = workloads.read(file, "test", (28, 28, 1))
-    assert (x.shape, y.tolist()) == ((3, 28, 28, 1), [7, 2, 1])
-    assert (x.min(), x.max()) == (0, 1)
+NAMES = [row.name for row in WORKLOADS]
+
+
+def test_each_row_has_a_name_of_its_own():
+    assert len(set(NAMES)) == len(NAMES) == 27
+
+
+SIZES = [("mlp-1024", 60_000, 60_000), ("mlp-1024", 100, 100), ("resnet", 60_000, 1280), ("resnet", 4096, 64),
+         ("answer", 4096, 13), ("memory-map", 60_000, 1_024_000), ("generator", 30_000, 3200)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "samples", "expected"), SIZES)
+def test_samples_in_proportion(name, samples, expected):
+    assert samples_of(_work(name), samples) == expected
+
+
+def _work(name):
+    return next(row for row in WORKLOADS if row.name == name)
+
+
+DATA = [  # the shape and dtype of samples, the shape of labels, and how many classes there are
+    ("mlp-32", (784,), "float32", (), 10), ("cnn-128", (28, 28, 1), "float32", (), 10),
+    ("resnet", (32, 32, 3), "float32", (), 10), ("lstm", (200,), "int32", (), 2), ("gpt", (256,), "int32", (256,), 256),
+    ("tiny-layers", (16,), "float32", (), 10), ("memory-map", (1024,), "float32", (), 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shape", "dtype", "labels", "classes"), DATA, ids=[row[0] for row in DATA])
+def test_data(tmp_path, name, shape, dtype, labels, classes):
+    place = data.write(tmp_path, _work(name), 40, 20)
+    assert data.write(tmp_path, _work(name), 40, 20) == place
+    x, y = data.read(place, "train", _work(name))
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((40, *shape), dtype, (40, *labels), "int32")
+    assert set(np.unique(y)) <= set(range(classes)) and isinstance(x, np.memmap) == (name == "memory-map")
+    other, _ = data.read(place, "test", _work(name))
+    assert len(other) == 20 and (name == "memory-map" or not np.array_equal(x[:20], other))
+
+
+def test_mnist_is_read_from_its_beginning(tmp_path):
+    x, y = data.read(data.write(tmp_path, _work("mlp-32"), 5, 3), "train", _work("mlp-32"))
+    assert (y.tolist(), x.min(), x.max()) == ([5, 0, 4, 1, 9], 0, 1)
+
+
+def test_a_memory_map_takes_no_room(tmp_path):
+    place = data.write(tmp_path, _work("memory-map"), 100_000, 1)
+    file = (tmp_path / place / "x_train.npy").stat()
+    assert file.st_size > 400e6 and file.st_blocks * 512 < 1e6
+
+
+def test_the_floor_is_the_larger_of_its_parts():
+    least = floor.Floor(operations=10, bytes=6, operations_per_second=5.0, bytes_per_second=1.0)
+    assert least.seconds(2.5) == 15.0
+    assert dataclasses.replace(least, bytes=1).seconds(2.5) == 5.0
+    assert dataclasses.replace(least, wait=8.0).seconds(2.5) == 20.0
+    assert floor.multiplying(64, 1) > 1e6 < floor.copying(2**16, 2, 1)

@@ -1,9 +1,10 @@
 """The same models in each framework, as a person writes them there.
 
-A file defines `Training(workload, x, y)`, where x is float32 (N, *shape) and y int32 (N,), with
+A file defines `Training(work, x, y)`, for samples x and labels y (int32), with
 
 - `parameters`, the number of trained weights, which must be the workload's;
 - `epoch()`, which trains once over all of x in a new order and returns the mean `loss` and `accuracy` on the way,
   when all work is done;
-- `evaluate(x, y)`, which returns the accuracy.
+- `stream(batches)`, which does so over the pairs that `batches` gives, an object that can be iterated again and again;
+- `predict(x)`, which returns the scores as a NumPy array, computed in batches of the workload's size.
 """

@@ -1,114 +1,289 @@
-"""JAX by hand: parameters in a dict, Adam written out, an epoch one compiled `lax.scan` over data on the device."""
+"""JAX by hand: parameters in dicts, optax, an epoch one compiled `lax.scan` over data on the device.
+
+A model is two functions: one makes parameters from a key, the other takes parameters, samples and a key (None outside
+of training) and returns logits. Batch normalization's running means and variances stand among the parameters, as
+"mean" and "variance"; such a model returns what they become as well.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from jax import lax, random
 from jax import numpy as jnp
 
-from benchmarks.workloads import Epoch
+from benchmarks.data import SlowBatches
+from benchmarks.workloads import Work
 
-RATE, DECAY_1, DECAY_2, EPSILON = 0.001, 0.9, 0.999, 1e-7
-
-
-def kernel(key: jax.Array, *shape: int) -> jax.Array:
-    return jax.nn.initializers.glorot_uniform()(key, shape)
+Parameters = Any
+Key = jax.Array | None
 
 
-def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+def keys() -> Iterator[jax.Array]:
+    return (random.fold_in(random.key(0), number) for number in itertools.count())
+
+
+def dense_init(key: jax.Array, inputs: int, outputs: int) -> Parameters:
+    return {"w": jax.nn.initializers.glorot_uniform()(key, (inputs, outputs)), "b": jnp.zeros(outputs)}
+
+
+def dense(p: Parameters, x: jax.Array) -> jax.Array:
+    return x @ p["w"] + p["b"]
+
+
+def conv_init(key: jax.Array, window: int, channels: int, filters: int) -> jax.Array:
+    return jax.nn.initializers.glorot_uniform()(key, (window, window, channels, filters))
+
+
+def convolve(x: jax.Array, weights: jax.Array, padding: str = "VALID", stride: int = 1) -> jax.Array:
+    axes = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, weights, (stride, stride), padding, dimension_numbers=axes)
+
+
+def dropout(x: jax.Array, rate: float, key: Key) -> jax.Array:
     return x if key is None else jnp.where(random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
-
-
-def convolve(x: jax.Array, weights: jax.Array) -> jax.Array:
-    return lax.conv_general_dilated(x, weights, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def max_pool(x: jax.Array) -> jax.Array:
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
 
-def mlp_init(key: jax.Array) -> dict[str, jax.Array]:
-    k1, k2 = random.split(key)
-    return {"w1": kernel(k1, 784, 128), "b1": jnp.zeros(128), "w2": kernel(k2, 128, 10), "b2": jnp.zeros(10)}
+def mlp_init() -> Parameters:
+    key = keys()
+    return [dense_init(next(key), 784, 128), dense_init(next(key), 128, 10)]
 
 
-def mlp(p: dict[str, jax.Array], x: jax.Array, key: jax.Array | None) -> jax.Array:
-    return jax.nn.relu(x @ p["w1"] + p["b1"]) @ p["w2"] + p["b2"]
+def mlp(p: Parameters, x: jax.Array, key: Key) -> jax.Array:
+    return dense(p[1], jax.nn.relu(dense(p[0], x)))
 
 
-def cnn_init(key: jax.Array) -> dict[str, jax.Array]:
-    k1, k2, k3, k4 = random.split(key, 4)
+def cnn_init() -> Parameters:
+    key = keys()
     return {
-        "w1": kernel(k1, 3, 3, 1, 32), "b1": jnp.zeros(32),
-        "w2": kernel(k2, 3, 3, 32, 64), "b2": jnp.zeros(64),
-        "w3": kernel(k3, 1600, 128), "b3": jnp.zeros(128),
-        "w4": kernel(k4, 128, 10), "b4": jnp.zeros(10),
+        "w1": conv_init(next(key), 3, 1, 32), "b1": jnp.zeros(32),
+        "w2": conv_init(next(key), 3, 32, 64), "b2": jnp.zeros(64),
+        "hidden": dense_init(next(key), 1600, 128),
+        "out": dense_init(next(key), 128, 10),
     }  # fmt: skip
 
 
-def cnn(p: dict[str, jax.Array], x: jax.Array, key: jax.Array | None) -> jax.Array:
+def cnn(p: Parameters, x: jax.Array, key: Key) -> jax.Array:
     k1, k2, k3 = (None, None, None) if key is None else random.split(key, 3)
     x = dropout(max_pool(jax.nn.relu(convolve(x, p["w1"]) + p["b1"])), 0.25, k1)
     x = dropout(max_pool(jax.nn.relu(convolve(x, p["w2"]) + p["b2"])), 0.25, k2)
-    x = dropout(jax.nn.relu(x.reshape(len(x), -1) @ p["w3"] + p["b3"]), 0.5, k3)
-    return x @ p["w4"] + p["b4"]
+    x = dropout(jax.nn.relu(dense(p["hidden"], x.reshape(len(x), -1))), 0.5, k3)
+    return dense(p["out"], x)
 
 
-MODELS = {"mlp": (mlp_init, mlp), "cnn": (cnn_init, cnn)}
+BLOCKS = [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 2 + [(32, 64)] + [(64, 64)] * 2
 
 
-@functools.partial(jax.jit, static_argnames=("model", "batch"), donate_argnames=("state",))
+def resnet_init() -> Parameters:
+    key = keys()
+
+    def normalized(window: int, channels: int, filters: int) -> Parameters:
+        w, one, zero = conv_init(next(key), window, channels, filters), jnp.ones(filters), jnp.zeros(filters)
+        return {"w": w, "gamma": one, "beta": zero, "mean": zero, "variance": one}
+
+    def block(channels: int, filters: int) -> Parameters:
+        parts = [normalized(3, channels, filters), normalized(3, filters, filters)]
+        return parts if channels == filters else [*parts, normalized(1, channels, filters)]
+
+    return {"first": normalized(3, 3, 16), "blocks": list(itertools.starmap(block, BLOCKS)),
+            "out": dense_init(next(key), 64, 10)}  # fmt: skip
+
+
+def resnet(p: Parameters, x: jax.Array, key: Key) -> Any:
+    def normalized(p: Parameters, x: jax.Array, stride: int = 1) -> tuple[jax.Array, Parameters]:
+        x = convolve(x, p["w"], "SAME", stride)
+        mean, variance = p["mean"], p["variance"]
+        if key is not None:
+            mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            old = lax.stop_gradient((p["mean"], p["variance"]))
+            p = p | {"mean": 0.9 * old[0] + 0.1 * mean, "variance": 0.9 * old[1] + 0.1 * variance}
+        return (x - mean) * (p["gamma"] * lax.rsqrt(variance + 1e-5)) + p["beta"], p
+
+    x, first = normalized(p["first"], x)
+    x, after = jax.nn.relu(x), {**p, "first": first, "blocks": []}
+    for parts in p["blocks"]:
+        stride = 1 if len(parts) == 2 else 2
+        y, new1 = normalized(parts[0], x, stride)
+        y, new2 = normalized(parts[1], jax.nn.relu(y))
+        if stride == 2:
+            x, new3 = normalized(parts[2], x, stride)
+        x = jax.nn.relu(x + y)
+        after["blocks"].append([new1, new2] if stride == 1 else [new1, new2, new3])
+    return dense(p["out"], x.mean((1, 2))), after
+
+
+def lstm_init() -> Parameters:
+    key = keys()
+    return {
+        "embedding": 0.05 * random.normal(next(key), (10_000, 128)),
+        "input": dense_init(next(key), 128, 512),
+        "state": jax.nn.initializers.orthogonal()(next(key), (128, 512)),
+        "out": dense_init(next(key), 128, 2),
+    }
+
+
+def lstm(p: Parameters, tokens: jax.Array, key: Key) -> jax.Array:
+    def step(state: Any, x: jax.Array) -> Any:
+        h, c = state
+        i, f, g, o = jnp.split(x + h @ p["state"], 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+    x = dense(p["input"], p["embedding"][tokens.T])
+    zero = jnp.zeros((len(tokens), 128))
+    (h, _), _ = lax.scan(step, (zero, zero), x)
+    return dense(p["out"], h)
+
+
+def gpt_init() -> Parameters:
+    key = keys()
+
+    def norm() -> Parameters:
+        return {"gamma": jnp.ones(256), "beta": jnp.zeros(256)}
+
+    def layer() -> Parameters:
+        sizes = {"heads": (256, 768), "joined": (256, 256), "wide": (256, 1024), "narrow": (1024, 256)}
+        return {name: dense_init(next(key), *size) for name, size in sizes.items()} | {"n1": norm(), "n2": norm()}
+
+    return {
+        "tokens": 0.02 * random.normal(next(key), (256, 256)),
+        "positions": 0.02 * random.normal(next(key), (256, 256)),
+        "layers": [layer() for _ in range(6)],
+        "norm": norm(),
+        "out": dense_init(next(key), 256, 256),
+    }
+
+
+def gpt(p: Parameters, tokens: jax.Array, key: Key) -> jax.Array:
+    def norm(p: Parameters, x: jax.Array) -> jax.Array:
+        return jax.nn.standardize(x, axis=-1, epsilon=1e-5) * p["gamma"] + p["beta"]
+
+    x = p["tokens"][tokens] + p["positions"]
+    for layer in p["layers"]:
+        heads = dense(layer["heads"], norm(layer["n1"], x)).reshape(*x.shape[:2], 3, 4, 64)
+        y = jax.nn.dot_product_attention(heads[:, :, 0], heads[:, :, 1], heads[:, :, 2], is_causal=True)
+        x = x + dense(layer["joined"], y.reshape(x.shape))
+        x = x + dense(layer["narrow"], jax.nn.gelu(dense(layer["wide"], norm(layer["n2"], x))))
+    return dense(p["out"], norm(p["norm"], x))
+
+
+def tiny_init() -> Parameters:
+    key = keys()
+    return [*(dense_init(next(key), 16, 16) for _ in range(100)), dense_init(next(key), 16, 10)]
+
+
+def tiny(p: Parameters, x: jax.Array, key: Key) -> jax.Array:
+    for layer in p[:-1]:
+        x = x + jnp.tanh(dense(layer, x))
+    return dense(p[-1], x)
+
+
+def linear_init() -> Parameters:
+    return dense_init(next(keys()), 1024, 10)
+
+
+def linear(p: Parameters, x: jax.Array, key: Key) -> jax.Array:
+    return dense(p, x)
+
+
+MODELS: dict[str, tuple[Callable[[], Parameters], Callable[..., Any]]] = {
+    "mlp": (mlp_init, mlp), "cnn": (cnn_init, cnn), "resnet": (resnet_init, resnet), "lstm": (lstm_init, lstm),
+    "gpt": (gpt_init, gpt), "tiny": (tiny_init, tiny), "linear": (linear_init, linear),
+}  # fmt: skip
+STATISTICS = ("mean", "variance")
+optimizer = optax.adam(0.001, eps=1e-7)
+
+
+def trained(p: Parameters) -> list[jax.Array]:
+    """Return what is no running mean or variance."""
+    return [leaf for path, leaf in jax.tree.leaves_with_path(p) if getattr(path[-1], "key", None) not in STATISTICS]
+
+
+def step(model: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> Any:
+    """Return the next (parameters, optimizer's state), and the sums of losses and right answers."""
+    parameters, slots = state
+
+    def loss_of(p: Parameters) -> Any:
+        result = model(p, x, key)
+        logits, after = result if isinstance(result, tuple) else (result, p)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+        return losses.mean(), (after, losses.sum(), (logits.argmax(-1) == y).sum())
+
+    grads, (after, losses, correct) = jax.grad(loss_of, has_aux=True)(parameters)
+    updates, slots = optimizer.update(grads, slots)
+    return (optax.apply_updates(after, updates), slots), (losses, correct)  # running statistics have no gradient
+
+
+one_step = jax.jit(step, static_argnames="model", donate_argnames="state")
+
+
+@functools.partial(jax.jit, static_argnames=("model", "batch"), donate_argnames="state")
 def train(state: Any, x: jax.Array, y: jax.Array, key: jax.Array, *, model: Any, batch: int) -> Any:
-    """One epoch: state is (parameters, first moments, second moments, step)."""
-    shuffle_key, dropout_key = random.split(key)
-
-    def loss_of(p: Any, images: jax.Array, labels: jax.Array, key: jax.Array) -> Any:
-        logits = model(p, images, key)
-        loss = -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-        return loss.mean(), (loss.sum(), (logits.argmax(1) == labels).sum())
-
-    def step(state: Any, index: jax.Array) -> Any:
-        p, m, v, t = state
-        grads, sums = jax.grad(loss_of, has_aux=True)(p, x[index], y[index], random.fold_in(dropout_key, t))
-        t = t + 1
-        m = jax.tree.map(lambda m, g: DECAY_1 * m + (1 - DECAY_1) * g, m, grads)
-        v = jax.tree.map(lambda v, g: DECAY_2 * v + (1 - DECAY_2) * g * g, v, grads)
-        rate = RATE * jnp.sqrt(1 - DECAY_2**t) / (1 - DECAY_1**t)
-        p = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPSILON), p, m, v)
-        return (p, m, v, t), sums
-
+    """One epoch."""
+    shuffle_key, step_key = random.split(key)
     order = random.permutation(shuffle_key, len(x))
-    whole = len(x) // batch * batch
-    state, (losses, correct) = lax.scan(step, state, order[:whole].reshape(-1, batch))
+    whole = len(x) // batch
+    rows = order[: whole * batch].reshape(whole, batch), random.split(step_key, whole)
+
+    def body(state: Any, row: Any) -> Any:
+        index, key = row
+        return step(model, state, x[index], y[index], key)
+
+    state, (losses, correct) = lax.scan(body, state, rows)
     losses, correct = losses.sum(), correct.sum()
-    if whole < len(x):  # the last batch is smaller
-        state, (last_loss, last_correct) = step(state, order[whole:])
+    if whole * batch < len(x):  # the last batch is smaller
+        index = order[whole * batch :]
+        state, (last_loss, last_correct) = step(model, state, x[index], y[index], random.fold_in(step_key, whole))
         losses, correct = losses + last_loss, correct + last_correct
-    return state, {"loss": losses / len(x), "accuracy": correct / len(x)}
+    return state, {"loss": losses / y.size, "accuracy": correct / y.size}
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def scores(model: Any, p: Parameters, x: jax.Array) -> jax.Array:
+    result = model(p, x, None)
+    return result[0] if isinstance(result, tuple) else result
 
 
 class Training:
-    def __init__(self, workload: Epoch, x: np.ndarray, y: np.ndarray):
-        init, self.model = MODELS[workload.name]
-        self.key, init_key = random.split(random.key(0))
-        parameters = jax.jit(init)(init_key)
-        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(parameters))
-        zeros = jax.tree.map(np.zeros_like, parameters)
-        self.state = jax.device_put((parameters, zeros, jax.tree.map(np.copy, zeros), np.float32(0)))
-        self.x, self.y = jax.device_put((x, y))
-        self.batch = workload.batch
+    def __init__(self, work: Work, x: np.ndarray, y: np.ndarray):
+        init, self.model = MODELS[work.model]
+        self.key = random.key(0)
+        parameters = jax.jit(init)()
+        self.parameters = sum(leaf.size for leaf in trained(parameters))
+        # Copies: the state is donated, and JAX may have given equal arrays one place.
+        self.state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (parameters, optimizer.init(parameters)))
+        self.data = (jax.device_put(x), jax.device_put(y)) if work.do == "fit" else ()
+        self.batch = work.batch
+
+    def _next_key(self) -> jax.Array:
+        self.key, key = random.split(self.key)
+        return key
 
     def epoch(self) -> dict[str, float]:
-        self.key, key = random.split(self.key)
-        self.state, logs = train(self.state, self.x, self.y, key, model=self.model, batch=self.batch)
+        self.state, logs = train(self.state, *self.data, self._next_key(), model=self.model, batch=self.batch)
         jax.block_until_ready(self.state)
         return {name: float(value) for name, value in logs.items()}
 
-    def evaluate(self, x: np.ndarray, y: np.ndarray) -> float:
-        predict = jax.jit(lambda p, x: self.model(p, x, None).argmax(1))
-        parts = (predict(self.state[0], x[start : start + 1000]) for start in range(0, len(x), 1000))
-        return float((np.concatenate(list(parts)) == y).mean())
+    def stream(self, batches: SlowBatches) -> dict[str, float]:
+        sums, count = [], 0
+        for x, y in batches:
+            self.state, part = one_step(self.model, self.state, x, y, self._next_key())
+            sums.append(part)
+            count += y.size
+        losses, correct = (float(jnp.stack(parts).sum()) for parts in zip(*sums))
+        jax.block_until_ready(self.state)
+        return {"loss": losses / count, "accuracy": correct / count}
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        parts = [scores(self.model, self.state[0], x[i : i + self.batch]) for i in range(0, len(x), self.batch)]
+        return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""kerata and Keras: one text, `fit` with its defaults; only the imported package differs."""
+"""kerata and Keras: one text, `fit` and `predict` with their defaults; only the imported package differs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import Epoch
+from benchmarks.data import SlowBatches
+from benchmarks.workloads import Work
 
 keras: Any = importlib.import_module(os.environ["BENCHMARK_KERAS"])
+layers = keras.layers
 
 
 def mlp() -> Any:
-    layers = keras.layers
     return keras.Sequential([
         keras.Input((784,)),
         layers.Dense(128, activation="relu"),
@@ -23,7 +24,6 @@ def mlp() -> Any:
 
 
 def cnn() -> Any:
-    layers = keras.layers
     return keras.Sequential([
         keras.Input((28, 28, 1)),
         layers.Conv2D(32, kernel_size=(3, 3), activation="relu"),
@@ -39,20 +39,96 @@ def cnn() -> Any:
     ])  # fmt: skip
 
 
-MODELS = {"mlp": mlp, "cnn": cnn}
+def resnet() -> Any:
+    def convolve(x: Any, filters: int, window: int, strides: int) -> Any:
+        x = layers.Conv2D(filters, window, strides, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+
+    def block(x: Any, filters: int, strides: int) -> Any:
+        y = layers.ReLU()(convolve(x, filters, 3, strides))
+        y = convolve(y, filters, 3, 1)
+        shortcut = x if strides == 1 else convolve(x, filters, 1, strides)
+        return layers.ReLU()(layers.add([shortcut, y]))
+
+    inputs = keras.Input((32, 32, 3))
+    x = layers.ReLU()(convolve(inputs, 16, 3, 1))
+    for filters in (16, 32, 64):
+        for number in range(3):
+            x = block(x, filters, 2 if number == 0 and filters > 16 else 1)
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def lstm() -> Any:
+    return keras.Sequential([
+        keras.Input((200,), dtype="int32"),
+        layers.Embedding(10_000, 128),
+        layers.LSTM(128),
+        layers.Dense(2),
+    ])  # fmt: skip
+
+
+class Positions(layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.table = self.add_weight(shape=shape[1:], initializer="uniform")
+
+    def call(self, x: Any) -> Any:
+        return x + self.table
+
+
+def gpt() -> Any:
+    inputs = keras.Input((256,), dtype="int32")
+    x = Positions()(layers.Embedding(256, 256)(inputs))
+    for _ in range(6):
+        y = layers.LayerNormalization(epsilon=1e-5)(x)
+        x = layers.add([x, layers.MultiHeadAttention(num_heads=4, key_dim=64)(y, y, use_causal_mask=True)])
+        y = layers.LayerNormalization(epsilon=1e-5)(x)
+        y = layers.Dense(1024, activation=gelu)(y)
+        x = layers.add([x, layers.Dense(256)(y)])
+    return keras.Model(inputs, layers.Dense(256)(layers.LayerNormalization(epsilon=1e-5)(x)))
+
+
+def gelu(x: Any) -> Any:
+    return keras.activations.gelu(x, approximate=True)
+
+
+def tiny() -> Any:
+    inputs = x = keras.Input((16,))
+    for _ in range(100):
+        x = layers.add([x, layers.Dense(16, activation="tanh")(x)])
+    return keras.Model(inputs, layers.Dense(10)(x))
+
+
+def linear() -> Any:
+    return keras.Sequential([keras.Input((1024,)), layers.Dense(10)])
+
+
+MODELS = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "lstm": lstm, "gpt": gpt, "tiny": tiny, "linear": linear}
+
+
+def model_of(work: Work) -> Any:
+    """Return the compiled model."""
+    keras.utils.set_random_seed(0)
+    model = MODELS[work.model]()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=work.model not in ("mlp", "cnn"))
+    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+    return model
 
 
 class Training:
-    def __init__(self, workload: Epoch, x: np.ndarray, y: np.ndarray):
-        keras.utils.set_random_seed(0)
-        self.model = MODELS[workload.name]()
-        self.model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    def __init__(self, work: Work, x: np.ndarray, y: np.ndarray):
+        self.model = model_of(work)
         self.parameters = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
-        self.x, self.y, self.batch = x, y, workload.batch
+        self.x, self.y, self.batch = x, y, work.batch
 
     def epoch(self) -> dict[str, float]:
-        history = self.model.fit(self.x, self.y, batch_size=self.batch, epochs=1, verbose=0).history
-        return {name: history[name][-1] for name in ("loss", "accuracy")}
+        return self._last(self.model.fit(self.x, self.y, batch_size=self.batch, epochs=1, verbose=0))
 
-    def evaluate(self, x: np.ndarray, y: np.ndarray) -> float:
-        return self.model.evaluate(x, y, verbose=0)[1]
+    def stream(self, batches: SlowBatches) -> dict[str, float]:
+        return self._last(self.model.fit(iter(batches), steps_per_epoch=len(batches), epochs=1, verbose=0))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict(x, batch_size=self.batch, verbose=0)
+
+    @staticmethod
+    def _last(history: Any) -> dict[str, float]:
+        return {name: history.history[name][-1] for name in ("loss", "accuracy")}

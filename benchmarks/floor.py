@@ -1,0 +1,105 @@
+"""The floor under a workload: what it takes at least, by this machine's own rates measured in the same run.
+
+The operations and bytes are `kerata.utils.count_flops`'s: matrix products and convolutions as the textbook has them,
+and what must be read and written once for each batch. A turn's floor is the larger of the two over the rates, times
+its batches; a slow generator's waits are a floor too. Some ways to convolve need fewer operations, so a fraction above
+1 is possible.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.contenders import CONTENDERS, missing
+from benchmarks.process import ROOT, environment
+from benchmarks.workloads import PAUSE, WORKLOADS, Work
+
+__all__ = ["Floor", "measure"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Floor:
+    """Counts for one batch, and the machine's rates."""
+
+    operations: int
+    bytes: int
+    operations_per_second: float
+    bytes_per_second: float
+    wait: float = 0.0  # seconds that a batch takes to come
+
+    def seconds(self, batches: float) -> float:
+        """Return the least time for so many batches."""
+        computing = self.operations / self.operations_per_second
+        return batches * max(computing, self.bytes / self.bytes_per_second, self.wait)
+
+
+def measure(work: Work, folder: Path) -> Floor | None:
+    """Return the floor of one batch, counted and measured in a process of its own; None where kerata is not whole."""
+    contender = CONTENDERS[0]
+    if missing(contender):
+        return None
+    command = [sys.executable, "-m", "benchmarks.floor", work.name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(contender, folder))
+    if done.returncode:
+        raise RuntimeError(f"the floor of {work.name}: {done.stderr[-2000:]}")
+    return Floor(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _best(function: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def multiplying(size: int = 2048, repeats: int = 5) -> float:
+    """Return the operations a second of a float32 matrix product, on all cores."""
+    a, b = np.random.default_rng(0).standard_normal((2, size, size), "float32")
+    out = np.empty_like(a)
+    return 2 * size**3 / _best(lambda: np.matmul(a, b, out=out), repeats)
+
+
+def copying(size: int, cores: int = 2, repeats: int = 5) -> float:
+    """Return the bytes a second, read and written, of a copy by all cores that touches `size` bytes again and again.
+
+    What fits in a cache is copied at the cache's speed: so is a small model's state.
+    """
+    length = max(size // 2 // cores, 4096)
+    times = max(1, 2**26 // length)
+    parts = [(np.ones(length, "uint8"), np.ones(length, "uint8")) for _ in range(cores)]
+
+    def copy(part: tuple[np.ndarray, np.ndarray]) -> None:
+        for _ in range(times):
+            np.copyto(*part)
+
+    with ThreadPoolExecutor(cores) as pool:
+        return 2 * length * cores * times / _best(lambda: list(pool.map(copy, parts)), repeats)
+
+
+def main(name: str) -> None:
+    """Print the floor of the workload called `name`."""
+    (work,) = (row for row in WORKLOADS if row.name == name and isinstance(row, Work))
+    rate = multiplying()  # first: no other library's threads are there yet
+    from benchmarks.frameworks.keras_like import keras, model_of
+
+    cost = keras.utils.count_flops(model_of(work), work.batch, training=work.learns)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wait = PAUSE if work.do == "stream" else 0.0
+    floor = Floor(cost.operations, cost.bytes, rate, copying(cost.bytes, cores), wait)
+    print(json.dumps(dataclasses.asdict(floor)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

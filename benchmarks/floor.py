@@ -1,15 +1,17 @@
 """The floor under a workload: what it takes at least, by this machine's own rates measured in the same run.
 
 The operations and bytes are `kerata.utils.count_flops`'s: matrix products and convolutions as the textbook has them,
-and what must be read and written once for each batch. A turn's floor is the larger of the two over the rates, times
-its batches; a slow generator's waits are a floor too. Some ways to convolve need fewer operations, so a fraction above
-1 is possible.
+and what must be read and written once for each batch. Samples come from memory; weights and the optimizer's slots may
+stay in a cache, so their rate is that of copying as many bytes again and again. A turn's floor is the longer of
+computing and moving, times its batches; a slow generator's waits are a floor too. Some ways to convolve need fewer
+operations, so a fraction above 1 is possible.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -32,15 +34,18 @@ class Floor:
     """Counts for one batch, and the machine's rates."""
 
     operations: int
-    bytes: int
+    sample_bytes: int
+    state_bytes: int
     operations_per_second: float
-    bytes_per_second: float
+    sample_bytes_per_second: float
+    state_bytes_per_second: float
     wait: float = 0.0  # seconds that a batch takes to come
 
     def seconds(self, batches: float) -> float:
         """Return the least time for so many batches."""
         computing = self.operations / self.operations_per_second
-        return batches * max(computing, self.bytes / self.bytes_per_second, self.wait)
+        moving = self.sample_bytes / self.sample_bytes_per_second + self.state_bytes / self.state_bytes_per_second
+        return batches * max(computing, moving, self.wait)
 
 
 def measure(work: Work, folder: Path) -> Floor | None:
@@ -72,10 +77,7 @@ def multiplying(size: int = 2048, repeats: int = 5) -> float:
 
 
 def copying(size: int, cores: int = 2, repeats: int = 5) -> float:
-    """Return the bytes a second, read and written, of a copy by all cores that touches `size` bytes again and again.
-
-    What fits in a cache is copied at the cache's speed: so is a small model's state.
-    """
+    """Return the bytes a second, read and written, of a copy by all cores that touches `size` bytes again and again."""
     length = max(size // 2 // cores, 4096)
     times = max(1, 2**26 // length)
     parts = [(np.ones(length, "uint8"), np.ones(length, "uint8")) for _ in range(cores)]
@@ -94,10 +96,13 @@ def main(name: str) -> None:
     rate = multiplying()  # first: no other library's threads are there yet
     from benchmarks.frameworks.keras_like import keras, model_of
 
-    cost = keras.utils.count_flops(model_of(work), work.batch, training=work.learns)
+    model = model_of(work)
+    cost = keras.utils.count_flops(model, work.batch, training=work.learns)
+    samples = work.batch * sum(math.prod(x.shape[1:]) * np.dtype(x.dtype).itemsize for x in model.inputs)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wait = PAUSE if work.do == "stream" else 0.0
-    floor = Floor(cost.operations, cost.bytes, rate, copying(cost.bytes, cores), wait)
+    state = cost.bytes - samples
+    floor = Floor(cost.operations, samples, state, rate, copying(2**29, cores), copying(state, cores), wait)
     print(json.dumps(dataclasses.asdict(floor)))
 
 

@@ -137,9 +137,11 @@ def _details(row: Row, settings: Settings) -> list[list[str]]:
 def _floor(floor: Floor, batches: float) -> str:
     return (
         f"The floor is {1000 * floor.seconds(1):.3g} ms for each of {batches:,.0f} batches: "
-        f"{floor.operations / 1e9:.3g} billion operations and {floor.bytes / 1e6:.3g} MB; this machine multiplies at "
-        f"{floor.operations_per_second / 1e9:.0f} billion operations and copies so much at "
-        f"{floor.bytes_per_second / 1e9:.1f} GB a second"
+        f"{floor.operations / 1e9:.3g} billion operations, {floor.sample_bytes / 1e6:.3g} MB of samples and "
+        f"{floor.state_bytes / 1e6:.3g} MB of state; this machine multiplies at "
+        f"{floor.operations_per_second / 1e9:.0f} billion operations a second, and copies such samples at "
+        f"{floor.sample_bytes_per_second / 1e9:.1f} GB a second and such state at "
+        f"{floor.state_bytes_per_second / 1e9:.1f}"
         + (f"; a batch comes after {1000 * floor.wait:.0f} ms." if floor.wait else ".")
     )
 

@@ -169,7 +169,7 @@ MEASURED = [
             harness.Result("other", [8.0, 5.0, 30.0], [], warmup=10.0, loss=0.5, test_accuracy=0.9),
             harness.Result("absent", note="not installed: other_package"),
         ],
-        floor.Floor(operations=10**9, bytes=10**6, operations_per_second=2e9, bytes_per_second=1e9),
+        floor.Floor(10**9, 10**6, 10**5, 2e9, 1e9, 1e10),
     )
 ]
 MARKDOWN = """\
@@ -194,8 +194,8 @@ of the floor | last loss | test accuracy |
 | absent |        – |       – |       – |            – |     0 |         – |          – |          – |       – | \
            – |         – |             – |
 
-The floor is 500 ms for each of 2 batches: 1 billion operations and 1 MB; this machine multiplies at 2 billion \
-operations and copies so much at 1.0 GB a second.
+The floor is 500 ms for each of 2 batches: 1 billion operations, 1 MB of samples and 0.1 MB of state; this \
+machine multiplies at 2 billion operations a second, and copies such samples at 1.0 GB a second and such state at 10.0.
 
 - absent: not installed: other_package
 """
@@ -290,8 +290,8 @@ def test_a_memory_map_takes_no_room(tmp_path):
 
 
 def test_the_floor_is_the_larger_of_its_parts():
-    least = floor.Floor(operations=10, bytes=6, operations_per_second=5.0, bytes_per_second=1.0)
+    least = floor.Floor(10, 3, 6, operations_per_second=5.0, sample_bytes_per_second=1.0, state_bytes_per_second=2.0)
     assert least.seconds(2.5) == 15.0
-    assert dataclasses.replace(least, bytes=1).seconds(2.5) == 5.0
+    assert dataclasses.replace(least, sample_bytes=0, state_bytes=0).seconds(2.5) == 5.0
     assert dataclasses.replace(least, wait=8.0).seconds(2.5) == 20.0
     assert floor.multiplying(64, 1) > 1e6 < floor.copying(2**16, 2, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -18,7 +18,6 @@ import optax
 from jax import lax, random
 from jax import numpy as jnp
 
-from benchmarks.data import SlowBatches
 from benchmarks.workloads import Work
 
 Parameters = Any
@@ -262,19 +261,25 @@ class Training:
         self.parameters = sum(leaf.size for leaf in trained(parameters))
         # Copies: the state is donated, and JAX may have given equal arrays one place.
         self.state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (parameters, optimizer.init(parameters)))
-        self.data = (jax.device_put(x), jax.device_put(y)) if work.do == "fit" else ()
-        self.batch = work.batch
+        self.x, self.y = x, y
+        # What is large enough for a memory map is not held a second time.
+        self.resident = None if isinstance(x, np.memmap) or work.do != "fit" else jax.device_put((x, y))
+        self.batch, self.random = work.batch, np.random.default_rng(0)
 
     def _next_key(self) -> jax.Array:
         self.key, key = random.split(self.key)
         return key
 
     def epoch(self) -> dict[str, float]:
-        self.state, logs = train(self.state, *self.data, self._next_key(), model=self.model, batch=self.batch)
+        if self.resident is None:
+            order = self.random.permutation(len(self.x))
+            parts = (order[i : i + self.batch] for i in range(0, len(order), self.batch))
+            return self.stream((self.x[index], self.y[index]) for index in parts)
+        self.state, logs = train(self.state, *self.resident, self._next_key(), model=self.model, batch=self.batch)
         jax.block_until_ready(self.state)
         return {name: float(value) for name, value in logs.items()}
 
-    def stream(self, batches: SlowBatches) -> dict[str, float]:
+    def stream(self, batches: Iterable[Any]) -> dict[str, float]:
         sums, count = [], 0
         for x, y in batches:
             self.state, part = one_step(self.model, self.state, x, y, self._next_key())

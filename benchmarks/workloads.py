@@ -73,21 +73,21 @@ MLP, CNN = _dense(32), _convolutional(128)
 RESNET = Work(
     "resnet",
     "ResNet-20, batch 64",
-    "ResNet-20 on images of CIFAR's shape, Adam, batch 64: 20 steps",
+    "ResNet-20 on images of CIFAR's shape, Adam, batch 64: 10 steps",
     "resnet",
     "images",
     64,
-    20 * 64,
+    10 * 64,
     272_474,
 )
 LSTM = Work(
     "lstm",
     "LSTM, batch 32",
-    "Embedding of 10,000 words, LSTM of 128 over 200 steps, classifier, Adam, batch 32: 20 steps",
+    "Embedding of 10,000 words, LSTM of 128 over 200 steps, classifier, Adam, batch 32: 10 steps",
     "lstm",
     "words",
     32,
-    20 * 32,
+    10 * 32,
     1_411_842,
 )
 GPT = Work(

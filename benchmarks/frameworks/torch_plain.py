@@ -66,7 +66,8 @@ class LSTM(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(10_000, 128)
         self.lstm = nn.LSTM(128, 128, batch_first=True)
-        nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)  # the other frameworks have one bias
+        second: Any = self.lstm.bias_hh_l0
+        nn.init.zeros_(second).requires_grad_(False)  # the other frameworks have one bias
         self.out = nn.Linear(128, 2)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -141,6 +142,7 @@ class Training:
         self.parameters = sum(weight.numel() for weight in trained)
         self.model = self.prepared(model)
         self.x, self.y, self.batch = tensor(x), torch.from_numpy(y), work.batch
+        self.loader: DataLoader | None = None
 
     def prepared(self, model: nn.Module) -> nn.Module:
         return model
@@ -150,8 +152,10 @@ class Training:
         return self._train((self.x[index], self.y[index]) for index in order)
 
     def stream(self, batches: SlowBatches) -> dict[str, float]:
-        # A process of its own makes the batches, as this framework would have it.
-        return self._train(DataLoader(Stream(batches), batch_size=None, num_workers=1))
+        # A process of its own makes the batches, as this framework would have it; it stays for the next turn.
+        if self.loader is None:
+            self.loader = DataLoader(Stream(batches), batch_size=None, num_workers=1, persistent_workers=True)
+        return self._train(self.loader)
 
     def _train(self, batches: Iterable[Any]) -> dict[str, float]:
         self.model.train()

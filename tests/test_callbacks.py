@@ -300,7 +300,7 @@ def board(tmp_path_factory):
     kerata.utils.set_random_seed(0)
     words = kerata.Input((2,), dtype="int32", name="words")
     inner = kerata.Sequential([kerata.Input((4,)), layers.Dense(4, name="twice")], name="inner")
-    x = layers.Flatten()(layers.Embedding(5, 2, name="table")(words))
+    x = layers.Flatten(name="flatten")(layers.Embedding(5, 2, name="table")(words))
     net = kerata.Model(words, layers.Dense(1, name="out")(inner(inner(x)) + x))
     net.compile("adam", "mse", metrics=["mae"])
     callback = callbacks.TensorBoard(

@@ -64,5 +64,13 @@ class Rows:
         found = self._read(slice(int(unique[0]), int(unique[-1]) + 1) if dense else unique)
         return np.asarray(found, self.dtype)[places]
 
+    def read_into(self, out: np.ndarray, rows: np.ndarray) -> None:
+        """Read rows, in the order in which they are named, into an array."""
+        source = getattr(self._read, "__self__", None)
+        if isinstance(source, np.memmap) and source.dtype == out.dtype:
+            np.take(source, rows + self._start, axis=0, out=out, mode="clip")  # straight from the page cache
+        else:
+            out[:] = self[rows]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[np.arange(len(self))], dtype)

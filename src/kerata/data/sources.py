@@ -1,8 +1,8 @@
 """Sources: what `fit`, `evaluate` and `predict` draw batches from.
 
-A source gives an epoch as blocks. A block is a tree of arrays on the device and a matrix of row numbers, one row for
-each step: the compiled loop gathers its own batches. A ragged last batch is a block of its own, so that no sample is
-dropped, doubled or weighted wrongly.
+A source gives an epoch as blocks. A block is a tree of arrays on the device, each a stack of batches, which the
+compiled loop goes through. A ragged last batch is a block of its own, so that no sample is dropped, doubled or
+weighted wrongly.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from kerata import config, engine, errors, tree
 from kerata.data import columns
 from kerata.data.arrays import arrays_of, count_rows, is_array_data
+from kerata.data.gather import RESIDENT_BYTES, gatherer
 from kerata.data.loader import DataLoader
 from kerata.data.map_style import ArrayDataset, ConcatDataset, Subset
 from kerata.data.prefetch import prefetched
@@ -28,11 +29,8 @@ __all__ = [
     "ArraySource", "Block", "IterableSource", "KeptSource", "Mapped", "Source", "make_source", "split_validation",
 ]  # fmt: skip
 
-RESIDENT_BYTES = 4 << 30
-"""Arrays up to this size in all are held on the device; larger ones are streamed."""
-
-STREAM_BYTES = 64 << 20
-"""The size of a streamed block."""
+BLOCK_BYTES = 16 << 20
+"""About the size of a block: a few of them are held at a time, and a call of the compiled loop runs one at most."""
 
 ENDLESS = 1 << 40
 """A data set that says to hold so many batches goes on for ever: Grain says `sys.maxsize`, cut into batches."""
@@ -40,12 +38,23 @@ ENDLESS = 1 << 40
 
 @dataclasses.dataclass
 class Block:
-    """Some steps of an epoch: step i takes the rows `index[i]` of `data`."""
+    """Some batches of an epoch: a nest of arrays, each of shape (capacity, batch size, …).
+
+    The first `steps` batches count. The last block of an epoch may have fewer than its capacity, so that all blocks
+    are of one shape.
+    """
 
     data: Any
-    index: Any
     steps: int
-    batch_size: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The capacity in batches, and the rows of a batch."""
+        return next(tuple(a.shape[:2]) for a in tree.flatten(self.data) if a is not None)  # type: ignore[return-value]
+
+    def batch(self, step: int) -> Any:
+        """Return the batch of one step."""
+        return tree.map_structure(lambda a: None if a is None else a[step], self.data)
 
 
 class Source:
@@ -117,8 +126,9 @@ class ArraySource(Source):
         self.steps = math.ceil(self.rows / self.batch_size)
         self._random = np.random.default_rng(seed)
         size = sum(self.leaves[i].nbytes for i in self._present)
-        self.resident = size <= RESIDENT_BYTES and not any(isinstance(self.leaves[i], Rows) for i in self._present)
-        self._on_device: list[Any] | None = None
+        self._row_bytes = size / max(self.rows, 1)
+        self._resident = engine.devices.platform() != "cpu" and size <= RESIDENT_BYTES
+        self._gatherers: list[Any] | None = None
 
     def first_batch(self) -> Any:
         some = [None if leaf is None else leaf[: self.batch_size] for leaf in self.leaves]
@@ -140,35 +150,27 @@ class ArraySource(Source):
 
     def blocks(self, most: int | None = None) -> Iterator[Block]:
         order = self.order()
-        rows = np.arange(self.rows, dtype=np.int32) if order is None else order.astype(np.int32)
+        rows = np.arange(self.rows) if order is None else order
         whole = self.rows // self.batch_size
         parts = [rows[: whole * self.batch_size].reshape(whole, self.batch_size)] if whole else []
         if whole * self.batch_size < self.rows:
             parts.append(rows[whole * self.batch_size :][None])
-        if self.resident:
-            if self._on_device is None:
-                self._on_device = [None if a is None else engine.devices.put(a) for a in self.leaves]
-            data = self._spec.unflatten(self._on_device)
-            for index in parts:
-                yield Block(data, engine.arrays.as_array(index), *index.shape)
-        else:
-            yield from prefetched(lambda: self._streamed(parts))
+        plan = [piece for part in parts for piece in self._pieces(part)]
+        gathered = lambda: (self._gathered(*piece) for piece in plan)  # noqa: E731
+        yield from prefetched(gathered, depth=1) if len(plan) > 2 else gathered()
 
-    def _streamed(self, parts: list[np.ndarray]) -> Iterator[Block]:
-        row_bytes = sum(self.leaves[i].nbytes for i in self._present) / self.rows
-        per_block = max(1, int(STREAM_BYTES / row_bytes / self.batch_size))
-        for index in parts:
-            for start in range(0, len(index), per_block):
-                chosen = index[start : start + per_block]
-                flat = chosen.ravel()
-                taken = flat if self.shuffle else slice(int(flat[0]), int(flat[-1]) + 1)
-                gathered = [None if a is None else engine.arrays.as_array(_read(a, taken)) for a in self.leaves]
-                local = np.arange(flat.size, dtype=np.int32).reshape(chosen.shape)
-                yield Block(self._spec.unflatten(gathered), engine.arrays.as_array(local), *chosen.shape)
+    def _pieces(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield the row numbers of each block, and how many batches a block holds."""
+        per_block = max(1, int(BLOCK_BYTES / max(self._row_bytes, 1) / self.batch_size))
+        capacity = math.ceil(len(index) / math.ceil(len(index) / per_block))
+        for start in range(0, len(index), capacity):
+            yield index[start : start + capacity], capacity
 
-
-def _read(array: Any, rows: Any) -> Any:
-    return np.asarray(array[rows]) if isinstance(array, Rows) else array[rows]
+    def _gathered(self, index: np.ndarray, capacity: int) -> Block:
+        if self._gatherers is None:
+            self._gatherers = [None if a is None else gatherer(a, self._resident) for a in self.leaves]
+        data = [None if take is None else take(index, capacity) for take in self._gatherers]
+        return Block(self._spec.unflatten(data), len(index))
 
 
 class IterableSource(Source):
@@ -262,11 +264,14 @@ class IterableSource(Source):
         return (x, y, weight) if weight is not None else (x, y)[: len(batch)]
 
     def _block(self, batch: Any) -> Block:
-        rows = count_rows(batch, self._where)
-        batch = _packed(batch)
-        index = engine.arrays.as_array(np.arange(rows, dtype=np.int32)[None])
-        data = tree.map_structure(lambda a: None if a is None else engine.arrays.as_array(a), batch)
-        return Block(data, index, 1, rows)
+        count_rows(batch, self._where)
+        return Block(tree.map_structure(lambda a: None if a is None else _alone(a), _packed(batch)), 1)
+
+
+def _alone(batch: Any) -> Any:
+    """Return a stack of one batch, on the device."""
+    one = batch[None] if isinstance(batch, np.ndarray) else None
+    return engine.arrays.as_array(batch)[None] if one is None else engine.arrays.as_array(one)
 
 
 class KeptSource(Source):

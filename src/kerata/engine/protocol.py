@@ -90,6 +90,10 @@ class Arrays(Protocol):
         """Return L and U in one matrix, and the rows exchanged."""
         ...
 
+    def row(self, x: Array, i: Any) -> Array:
+        """Return `x[i]` for a number that is known to be in bounds."""
+        ...
+
     def rows(self, x: Array, index: Array) -> Array:
         """Return `x[index]` for row numbers that are known to be in bounds."""
         ...
@@ -189,8 +193,15 @@ class Devices(Protocol):
 
     def names(self, kind: str | None = None) -> list[str]: ...
     def scope(self, name: str) -> AbstractContextManager[Any]: ...
-    def put(self, x: Tree) -> Tree:
-        """Return the host arrays of `x` as arrays on the default device."""
+    def platform(self) -> str:
+        """Return the kind of device that new arrays are made on: "cpu", "gpu", "tpu"."""
+        ...
+
+    def put(self, x: Any) -> Array:
+        """Return an array of the host on the default device, in the dtype that `as_array` would give.
+
+        Where that is the host, the memory may be shared: nobody may write to it while the result is held.
+        """
         ...
 
     def profile(self, folder: str) -> AbstractContextManager[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from kerata import engine, errors, tree
 from kerata.data.sources import ArraySource, Source
 from kerata.training import memory, nans
-from kerata.training.loop import Pace, Program, batch_of, on_host, run_block
+from kerata.training.loop import Program, on_host, run_block
 
 __all__ = ["EpochRunner", "stacked"]
 
@@ -32,7 +32,7 @@ class EpochRunner:
         self._reading: Any = None
         self._is_lost = False
         self._predictions: list[tuple[Any, int]] = []
-        self._pace = Pace(exact=watchers.needs_exact_steps(mode) or model.run_eagerly)
+        self._exact = watchers.needs_exact_steps(mode) or model.run_eagerly
 
     def epoch(self) -> dict[str, Any]:
         """Run one epoch and return its last logs."""
@@ -58,6 +58,8 @@ class EpochRunner:
             self.seen += steps
             if self.mode == "predict":
                 self._predictions.append((stacked(logs, program), steps))
+            elif program.compiled:
+                program.reuse(block, logs)
             if self.seen == self.limit or self._stopped:
                 break
         else:
@@ -86,13 +88,13 @@ class EpochRunner:
             self._last = {} if self.mode == "predict" else values(offset + stop - 1)
             if self.mode == "train" and not self._is_lost and nans.is_lost(self._last):
                 self._is_lost = True
-                nans.tell(self.model, self.source, batch_of(block.data, block.index[stop - 1]))
+                nans.tell(self.model, self.source, block.batch(stop - 1))
             self.watchers.after_steps(self.mode, offset + start, offset + stop, self._last, values)
             return self._stopped
 
         logs: Any = None
-        if not self._pace.exact:
-            return run_block(program, block, self._pace, on_chunk, steps)
+        if not self._exact:
+            return run_block(program, block, on_chunk, steps)
         logs = program.empty_logs(block) if program.compiled else None
         for i in range(steps):
             self.watchers.before_step(self.mode, offset + i)

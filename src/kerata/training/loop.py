@@ -1,8 +1,9 @@
 """The compiled loop: many steps in one call of the engine.
 
-A `Program` is one of the model's step methods turned into `chunk(state, data, index, start, stop, logs)`, which runs
-the steps from `start` to `stop` inside the engine and writes each step's result into `logs`. Both bounds are inputs of
-the compiled program: one step or a thousand run the very same code, so results do not depend on the chunk's length.
+A `Program` is one of the model's step methods turned into `chunk(state, data, start, stop, logs)`, which runs the
+steps from `start` to `stop` of a block inside the engine and writes each step's result into `logs`. Both bounds are
+inputs of the compiled program: one step or a thousand run the very same code, so results do not depend on the chunk's
+length.
 """
 
 from __future__ import annotations
@@ -23,15 +24,10 @@ from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
 
-__all__ = ["Program", "batch_of", "on_host", "run_block"]
+__all__ = ["Program", "on_host", "run_block"]
 
 REFRESH_SECONDS = 0.25
 """A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
-
-
-def batch_of(data: Any, rows: Any) -> Any:
-    """Return those rows of each array."""
-    return tree.map_structure(lambda a: None if a is None else engine.arrays.rows(a, rows), data)
 
 
 def _spec(x: Any) -> Any:
@@ -58,6 +54,8 @@ class Program:
         self._learns = learns
         self._step = step
         self._logs: dict[Any, Any] = {}
+        self._spare: dict[Any, Any] = {}
+        self._seconds: dict[Any, float | None] = {}
         self._writes: dict[Any, list[Variable]] = {}
         self._written: list[Variable] = []
         self.names: list[str] = []
@@ -77,7 +75,7 @@ class Program:
         self._pure_step = engine.transforms.compile(pure_step)
 
         def chunk(
-            written: list[Any], logs: Any, values: list[Any], data: Any, index: Any, start: Any, stop: Any
+            written: list[Any], logs: Any, values: list[Any], data: Any, start: Any, stop: Any
         ) -> tuple[Any, Any]:
             at = [i for i, value in enumerate(values) if value is None]
 
@@ -85,7 +83,8 @@ class Program:
                 state, (written, logs) = list(values), carry
                 for place, value in zip(at, written):
                     state[place] = value
-                new_logs, written = self._pure_step(state, batch_of(data, index[i]))
+                batch = tree.map_structure(lambda a: None if a is None else engine.arrays.row(a, i), data)
+                new_logs, written = self._pure_step(state, batch)
                 logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
                 return written, logs
 
@@ -97,39 +96,54 @@ class Program:
 
     def prepare(self, block: Block) -> bool:
         """Learn the shape of the logs; returns False when the step made Variables and must be planned anew."""
-        key = (block.batch_size, block.steps)
+        key = capacity, _ = block.shape
         if not (self.compiled or self._steps_compiled) or key in self._logs:
             return True
-        batch = tree.map_structure(
-            lambda a: None if a is None else Spec((block.batch_size, *a.shape[1:]), a.dtype), block.data
-        )
+        batch = tree.map_structure(lambda a: None if a is None else Spec(tuple(a.shape[1:]), a.dtype), block.data)
         values = [_spec(v.raw_value()) for v in self.variables]
         logs, _ = engine.transforms.abstract(self._pure_step, values, batch)
-        self._logs[key] = tree.map_structure(lambda s: Spec((block.steps, *s.shape), s.dtype), logs)
+        self._logs[key] = tree.map_structure(lambda s: Spec((capacity, *s.shape), s.dtype), logs)
         self._writes[key] = self._written
         return not self.created
 
     def empty_logs(self, block: Block) -> Any:
         """Return the buffers that the steps of `block` write their results into."""
-        shapes = self._logs[block.batch_size, block.steps]
+        if (spare := self._spare.pop(block.shape, None)) is not None:
+            return spare
+        shapes = self._logs[block.shape]
         return tree.map_structure(lambda s: engine.xp.zeros(s.shape, s.dtype), shapes)
 
     def log_values(self, logs: Any, step: int) -> dict[str, Any]:
         """Return what one step logged, as Python numbers, in the step's own order."""
-        found = logs[step] if isinstance(logs, list) else {name: logs[name][step] for name in self.names}
-        return {name: _number(value) for name, value in found.items()}
+        if isinstance(logs, list):
+            return {name: _number(on_host(value)) for name, value in logs[step].items()}
+        return {name: _number(on_host(logs[name])[step]) for name in self.names}
+
+    def reuse(self, block: Block, logs: Any) -> None:
+        """Take the buffers of `empty_logs` back: what the steps wrote there is not needed any more."""
+        self._spare[block.shape] = logs
+
+    def steps_at_once(self, block: Block, remaining: int) -> int:
+        """Return the number of steps of the next call, by the time that steps like those of `block` have taken."""
+        if block.shape not in self._seconds:
+            return 1
+        seconds = self._seconds[block.shape]
+        return min(remaining, 4 if seconds is None else max(1, int(REFRESH_SECONDS / max(seconds, 1e-7))))
+
+    def took(self, block: Block, steps: int, seconds: float) -> None:
+        """Note that a call of so many steps took `seconds`; the very first one compiles and does not count."""
+        self._seconds[block.shape] = seconds / steps if block.shape in self._seconds else None
 
     def run(self, block: Block, logs: Any, start: int, stop: int) -> Any:
         """Run the steps from `start` to `stop` of `block` and return the logs."""
         if not self.compiled:
             with contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
-                return [*(logs or []), *(self._one(batch_of(block.data, block.index[i])) for i in range(start, stop))]
+                return [*(logs or []), *(self._one(block.batch(i)) for i in range(start, stop))]
         with _interrupts_deferred():
-            writes = self._writes[block.batch_size, block.steps]
+            writes = self._writes[block.shape]
             written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
             values = [v.raw_value() if v in fixed else None for v in self.variables]
-            data, index = block.data, block.index
-            written, logs = self._chunk(written, logs, values, data, index, np.int32(start), np.int32(stop))
+            written, logs = self._chunk(written, logs, values, block.data, np.int32(start), np.int32(stop))
             _store(writes, written)
         return logs
 
@@ -164,9 +178,8 @@ def on_host(x: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
-def _number(x: Any) -> Any:
-    array = on_host(x)
-    return float(array) if array.ndim == 0 else array
+def _number(x: np.ndarray) -> Any:
+    return float(x) if x.ndim == 0 else np.array(x)  # a copy: the buffer will hold others
 
 
 @contextlib.contextmanager
@@ -189,45 +202,26 @@ def _interrupts_deferred() -> Iterator[None]:
             previous(*pressed[-1])
 
 
-class Pace:
-    """Chooses how many steps go into one call, by the time that steps have taken."""
-
-    def __init__(self, exact: bool) -> None:
-        self.exact = exact
-        self._seconds_per_step: float | None = None
-        self._first = True
-
-    def next(self, remaining: int) -> int:
-        """Return the number of steps of the next call."""
-        if self.exact or self._first:
-            return 1
-        if self._seconds_per_step is None:
-            return min(4, remaining)
-        return max(1, min(remaining, int(REFRESH_SECONDS / max(self._seconds_per_step, 1e-7))))
-
-    def took(self, steps: int, seconds: float) -> None:
-        """Note that `steps` steps took `seconds`; the very first call compiles and does not count."""
-        if self._first:
-            self._first = False
-            return
-        self._seconds_per_step = seconds / steps
-
-
 def run_block(
-    program: Program, block: Block, pace: Pace, on_chunk: Callable[[int, int, Any], bool], limit: int | None = None
+    program: Program,
+    block: Block,
+    on_chunk: Callable[[int, int, Any], bool],
+    limit: int | None = None,
+    exact: bool = False,
 ) -> Any:
     """Run every step of `block`, calling `on_chunk(start, stop, logs)` after each call of the engine.
 
-    It stops early where `on_chunk` returns True. Returns the logs, stacked along a first axis of steps.
+    It stops early where `on_chunk` returns True; `exact` makes each call one step. Returns the logs, stacked along a
+    first axis of steps.
     """
     logs = program.empty_logs(block) if program.compiled else None
     step, last = 0, block.steps if limit is None else min(limit, block.steps)
     while step < last:
-        count = pace.next(last - step)
+        count = 1 if exact else program.steps_at_once(block, last - step)
         began = time.perf_counter()
         logs = program.run(block, logs, step, step + count)
         engine.transforms.block_until_ready(logs)
-        pace.took(count, time.perf_counter() - began)
+        program.took(block, count, time.perf_counter() - began)
         step += count
         if on_chunk(step - count, step, logs):
             break

@@ -17,16 +17,15 @@ def explained(error: Exception, model: Any, mode: str, block: Any) -> Exception:
     variables = model._state_variables(mode)
     held = sorted(variables, key=_bytes, reverse=True)[:3]
     largest = ", ".join(f"{v.path} {tuple(v.shape)} {_text(_bytes(v))}" for v in held)
-    rows = f"batches of {block.batch_size} rows"
-    if block.data is not None:
-        shapes = [tuple(a.shape[1:]) for a in tree.flatten(block.data) if a is not None]
-        rows += " of shapes " + ", ".join(map(str, shapes))
+    _, size = block.shape
+    rows = f"batches of {size} rows"
+    rows += " of shapes " + ", ".join(str(tuple(a.shape[2:])) for a in tree.flatten(block.data) if a is not None)
     return errors.OutOfMemory(
         "there is not enough memory for a step.", where=f"model {model.name!r}", expected="room for weights, their "
         "slots, and what each layer keeps of a batch for its gradient",
         got=f"{rows}; weights and slots {_text(sum(map(_bytes, variables)))}, the largest {largest}; the engine says: "
         f"{next(iter(str(error).splitlines()), '')[:200]}",
-        hint=f"batch_size={max(1, block.batch_size // 2)} or less; then dtype policy 'mixed_bfloat16', smaller layers, "
+        hint=f"batch_size={max(1, size // 2)} or less; then dtype policy 'mixed_bfloat16', smaller layers, "
         "or kerata.RematScope around them",
     ).with_traceback(error.__traceback__)  # fmt: skip
 

@@ -18,7 +18,7 @@ from kerata.data.sources import ArraySource, Block, KeptSource, Source
 from kerata.layers.base import Layer
 from kerata.training import advice, host_prefix
 from kerata.training.epoch import EpochRunner, stacked
-from kerata.training.loop import Pace, Program, on_host, run_block
+from kerata.training.loop import Program, on_host, run_block
 from kerata.training.state_passing import taking_data_only
 from kerata.training.steps import Steps, unpack
 
@@ -45,7 +45,7 @@ class Trainer(Steps):
         """Return the compiled program for blocks like `block`, making it when needed."""
         flags = tuple(v.trainable for v in self.variables) if mode == "train" else ()
         data, structure = tree.flatten_with_spec(block.data)
-        shapes = tuple(None if a is None else (tuple(a.shape[1:]), str(a.dtype)) for a in data)
+        shapes = tuple(None if a is None else (tuple(a.shape[2:]), str(a.dtype)) for a in data)
         key = (mode, engine.name(), structure, shapes, flags, self.run_eagerly, around.autocast, config.floatx())
         program = self._programs.get(key)
         attempts = 0
@@ -372,7 +372,7 @@ class Trainer(Steps):
         self.reset_metrics()
         block = next(source.blocks())
         program = self._program(mode, block)
-        logs = run_block(program, block, Pace(exact=True), lambda *_: False)
+        logs = run_block(program, block, lambda *_: False, exact=True)
         if mode == "predict":
             return tree.map_structure(lambda a: on_host(a)[0], stacked(logs, program))
         last = program.log_values(logs, 0)

@@ -16,7 +16,7 @@ from kerata.engine.protocol import Array
 
 __all__ = [
     "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "add_at", "reduce_at", "lu_factor", "row", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -63,6 +63,10 @@ def set_at(x: Array, index: Any, values: Array) -> Array:
 
 def add_at(x: Array, index: Any, values: Array) -> Array:
     return numpy.asarray(x).at[index].add(values)
+
+
+def row(x: Array, i: Any) -> Array:
+    return jax.lax.dynamic_index_in_dim(x, i, keepdims=False)
 
 
 def rows(x: Array, index: Array) -> Array:

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 
 from kerata import errors
-from kerata.engine.protocol import Tree
+from kerata.engine.protocol import Array
 
-__all__ = ["names", "scope", "put", "profile"]
+__all__ = ["names", "platform", "scope", "put", "profile"]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -37,8 +37,8 @@ def scope(name: str) -> AbstractContextManager[Any]:
         ) from None  # fmt: skip
 
 
-def put(x: Tree) -> Tree:
-    return jax.device_put(x)
+def put(x: Any) -> Array:
+    return jax.device_put(x, may_alias=True)
 
 
 def profile(folder: str) -> AbstractContextManager[Any]:

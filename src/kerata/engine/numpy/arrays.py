@@ -16,7 +16,7 @@ from kerata.engine.protocol import Array
 
 __all__ = [
     "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "add_at", "reduce_at", "lu_factor", "row", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 special: Any = Namespace(scipy.special)
@@ -86,6 +86,10 @@ def lu_factor(x: Array) -> tuple[Array, Array]:
     for place in np.ndindex(*x.shape[:-2]):
         lu[place], pivots[place] = scipy.linalg.lu_factor(x[place])
     return lu, pivots
+
+
+def row(x: Array, i: Any) -> Array:
+    return x[i]
 
 
 def rows(x: Array, index: Array) -> Array:

@@ -6,11 +6,11 @@ import contextlib
 from contextlib import AbstractContextManager
 from typing import Any
 
-from kerata import errors, tree
+from kerata import errors
 from kerata.engine.numpy.arrays import as_array
-from kerata.engine.protocol import Tree
+from kerata.engine.protocol import Array
 
-__all__ = ["names", "scope", "put", "profile"]
+__all__ = ["names", "platform", "scope", "put", "profile"]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -23,8 +23,12 @@ def scope(name: str) -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
-def put(x: Tree) -> Tree:
-    return tree.map_structure(as_array, x)
+def platform() -> str:
+    return "cpu"
+
+
+def put(x: Any) -> Array:
+    return as_array(x)
 
 
 def profile(folder: str) -> AbstractContextManager[Any]:

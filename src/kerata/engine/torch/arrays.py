@@ -16,7 +16,7 @@ from kerata.engine.torch.tensors import as_tensor, is_traced, to_numpy
 
 __all__ = [
     "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "add_at", "reduce_at", "lu_factor", "row", "rows", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod", "add": "sum"}
@@ -82,6 +82,10 @@ def _index(index: Any) -> Any:
 def lu_factor(x: Array) -> tuple[Array, Array]:
     lu, pivots = torch.linalg.lu_factor(x)
     return lu, pivots - 1  # LAPACK counts from one
+
+
+def row(x: Array, i: Any) -> Array:
+    return x[i]
 
 
 def rows(x: Array, index: Array) -> Array:

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from kerata import errors, tree
-from kerata.engine.protocol import Tree
-from kerata.engine.torch.tensors import as_tensor, on_device
+from kerata import errors
+from kerata.engine.protocol import Array
+from kerata.engine.torch.tensors import as_tensor, device, on_device
 
-__all__ = ["names", "scope", "put", "profile"]
+__all__ = ["names", "platform", "scope", "put", "profile"]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -28,8 +28,12 @@ def scope(name: str) -> AbstractContextManager[Any]:
     return on_device(torch.device("cpu" if kind == "cpu" else f"cuda:{index or 0}"))
 
 
-def put(x: Tree) -> Tree:
-    return tree.map_structure(as_tensor, x)
+def platform() -> str:
+    return "gpu" if device().type == "cuda" else device().type
+
+
+def put(x: Any) -> Array:
+    return as_tensor(x, shared=True)
 
 
 def profile(folder: str) -> AbstractContextManager[Any]:

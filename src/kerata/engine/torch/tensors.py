@@ -168,13 +168,13 @@ def concrete() -> Iterator[None]:
         yield
 
 
-def as_tensor(x: Any, dtype: Any = None) -> torch.Tensor:
-    """Return `x` as a tensor; what is no tensor yet is copied to the device in use."""
+def as_tensor(x: Any, dtype: Any = None, shared: bool = False) -> torch.Tensor:
+    """Return `x` as a tensor on the device in use; what is no tensor yet is copied, or may be `shared`."""
     if isinstance(x, torch.Tensor):
         return x if dtype is None or x.dtype is (wanted := as_dtype(dtype)) else x.to(wanted)
     if isinstance(x, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in x):
         return as_tensor(torch.stack([as_tensor(part) for part in x]), dtype)
-    array = np.array(x)  # a copy: nobody else can change it
+    array = np.asarray(x) if shared else np.array(x)  # a copy: nobody else can change it
     extended = next((pair for pair in _EXTENDED.values() if array.dtype == pair[1]), None)
     if array.dtype.kind not in "biufc" and extended is None:
         raise errors.InvalidType("this cannot be turned into a tensor.", got=f"{type(x).__name__}: {x!r:.80}")

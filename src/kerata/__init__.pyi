@@ -32,6 +32,9 @@ from . import (
     errors as errors,
 )
 from . import (
+    export as export,
+)
+from . import (
     initializers as initializers,
 )
 from . import (

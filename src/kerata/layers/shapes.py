@@ -32,12 +32,12 @@ def early_input_shape(kwargs: dict[str, Any]) -> tuple | None:
 
 
 def known_shape(x: Any) -> Any:
-    """Return the shape of `x`; a dimension that abstract evaluation is only trying is unknown."""
+    """Return the shape of `x`; a dimension that abstract evaluation is only trying, or a symbol, is unknown."""
     if not hasattr(x, "shape"):
         return None
     if engine.arrays.is_traced(x):
         tried = engine.transforms.unknown_sizes
-        return tuple(None if d in tried else d for d in x.shape)
+        return tuple(None if not isinstance(d, int) or d in tried else d for d in x.shape)
     return tuple(x.shape)
 
 

@@ -245,6 +245,52 @@ class Model(Pickled, Trainer):
 
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write what the model computes outside of training for a program that knows nothing of kerata.
+
+        - "tf_saved_model": a folder for TensorFlow, TensorFlow Serving and `kerata.layers.TFSMLayer`, with the
+          endpoints "serve" and "serving_default"; needs tensorflow.
+        - "onnx": a file for ONNX Runtime and others; needs torch, onnx and onnxscript.
+        - "openvino": an `.xml` file, with a `.bin` beside it; needs what "onnx" needs, and openvino.
+        - "litert": a file for LiteRT, once TensorFlow Lite; needs tensorflow.
+        - "torch": a `.pt2` file for `torch.export.load`; needs torch.
+        - "stablehlo": a file for `kerata.export.load`, which needs JAX and none of the model's code.
+
+        A model goes into each of them, whichever engine it was trained on. The batch may have any size, and so may an
+        axis that is None in the model's inputs; "torch", "onnx" and "openvino" must know the length of what a
+        recurrent layer reads.
+
+        Args:
+            filepath: where to; what was exported there before is replaced.
+            format: one of the above.
+            verbose: whether to print the names and shapes of inputs and outputs.
+            input_signature: the arguments of the model, each an `InputSpec`, a symbolic tensor, an array, or a nest of
+                these; by default the model's own inputs.
+            kwargs: for one format: `opset_version` and others of `torch.onnx.export`; those of `torch.export.export`;
+                the attributes of TensorFlow Lite's converter; `platforms` for "stablehlo", as JAX names them.
+
+        Raises:
+            NotBuilt: for a model that has no weights yet, or whose inputs are not known.
+            Unsupported: for a model that the format cannot hold, such as one that begins with text.
+            MissingPackage: where a package has to be installed first; it says which.
+
+        Example:
+            >>> model = kerata.Sequential([kerata.Input((3,)), kerata.layers.Dense(2)])
+            >>> model.export("small.stablehlo", format="stablehlo")
+            >>> kerata.export.load("small.stablehlo")(numpy.ones((5, 3))).shape
+            (5, 2)
+        """
+        from kerata.export.formats import export_model
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture as JSON; `kerata.models.model_from_json` reads it."""
         with registry.ObjectSharing():

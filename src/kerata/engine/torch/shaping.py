@@ -23,7 +23,8 @@ __all__ = [
 
 
 def _size(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    return tuple(n if isinstance(n, torch.SymInt) else int(n) for n in sizes)  # symbols stay, in an exported program
 
 
 def asarray(a: Any, dtype: Any = None, *, copy: bool | None = None) -> torch.Tensor:

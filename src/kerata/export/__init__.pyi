@@ -1,0 +1,3 @@
+from .archive import ExportArchive as ExportArchive
+from .stablehlo import LoadedProgram as LoadedProgram
+from .stablehlo import load as load

@@ -153,10 +153,12 @@ class ExportArchive:
 
     def _check(self, name: str, kwargs: dict[str, Any]) -> None:
         where = f"endpoint {name!r}"
-        if not (isinstance(name, str) and name.isidentifier()) or hasattr(self._module, name):
-            raise errors.InvalidArgument("an endpoint's name is a word that is still free.", where=where)
-        if name in self._functions:
-            raise errors.InvalidArgument("there is an endpoint of this name.", where=where)
+        taken = name in self._functions or name in self._collections
+        if taken or not str(name).isidentifier() or hasattr(self._module, name):
+            raise errors.InvalidArgument(
+                "the name is taken." if taken else "the name is no word that an object can have.", where=where,
+                got=sorted({*self._functions, *self._collections}), hint="choose another word",
+            )  # fmt: skip
         if set(kwargs) - {"is_static"}:
             raise errors.InvalidType(
                 "unknown arguments.", where=where, got=sorted(kwargs), expected="is_static",

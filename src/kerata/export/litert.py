@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kerata import errors
 from kerata.export import saved_model
 from kerata.export.program import Program
@@ -28,7 +30,22 @@ def write(program: Program, path: Path, **options: Any) -> None:
             if not hasattr(converter, name):
                 raise errors.UnknownName("option", name, vars(converter), where="export(format='litert')")
             setattr(converter, name, value)
-        with program.explained("litert", "format='onnx' or 'tf_saved_model' takes more"):
+        with program.explained("litert", _ADVICE):
             content = converter.convert()
+            _run(tf, content, program)
     with files.atomic_write(path) as temporary:
         temporary.write_bytes(content)
+
+
+_ADVICE = (
+    "a batch of known size, which LiteRT has more operators for: input_signature=[kerata.InputSpec(shape=(1, …), "
+    "dtype=…)]; format='onnx' and 'tf_saved_model' take more models"
+)
+
+
+def _run(tf: Any, content: bytes, program: Program) -> None:
+    """Run the file once, on zeros: what the converter wrote, the interpreter does not always take."""
+    runner = tf.lite.Interpreter(model_content=content).get_signature_runner(saved_model.DEFAULT)
+    shapes = {given.name: [size or 1 for size in given.shape] for given in program.inputs}
+    details = runner.get_input_details()
+    runner(**{name: np.zeros(shape, details[name]["dtype"]) for name, shape in shapes.items() if name in details})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from kerata import errors
 from kerata.core.packages import package
 from kerata.export import torch as of_torch
-from kerata.export.program import Program
+from kerata.export.program import Given, Program
 from kerata.saving import files
 
 __all__ = ["write"]
@@ -45,10 +46,25 @@ def write(program: Program, path: Path, opset_version: int | None = None, **opti
             exported, dynamo=True, input_names=[given.name for given in program.inputs],
             output_names=program.output_names(), **options,
         )  # fmt: skip
-        onnx.checker.check_model(written.model_proto, full_check=True)
-        content = written.model_proto.SerializeToString()
+        model = written.model_proto
+        _name_sizes(model.graph, program.inputs)
+        onnx.checker.check_model(model, full_check=True)
+        content = model.SerializeToString()
     with files.atomic_write(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _name_sizes(graph: Any, inputs: list[Given]) -> None:
+    """Give the sizes that stay open our words, such as "batch", instead of PyTorch's."""
+    words: dict[str, str] = {}
+    for value, given in zip(graph.input, inputs):
+        for dimension, size in zip(value.type.tensor_type.shape.dim, given.sizes):
+            if dimension.dim_param:
+                words.setdefault(dimension.dim_param, str(size))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param:
+                dimension.dim_param = re.sub(r"\w+", lambda m: words.get(m[0], m[0]), dimension.dim_param)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from kerata import errors, tree
 from kerata.core import dtypes
 from kerata.core.scopes import StateScope
 from kerata.core.variable import Variable
-from kerata.layers.base import Layer
+
+if TYPE_CHECKING:
+    from kerata.layers.base import Layer
 
 __all__ = ["Given", "Program", "of_model", "signature_of"]
 
@@ -54,7 +56,8 @@ class Program:
         self.variables = list(variables)
         self.arguments = arguments
         given, self._structure = tree.flatten_with_spec(arguments)
-        self.inputs: list[Given] = [dataclasses.replace(g, name=n) for g, n in zip(given, _distinct([g.name for g in given]))]
+        names = _distinct([one.name for one in given])
+        self.inputs: list[Given] = [dataclasses.replace(one, name=name) for one, name in zip(given, names)]
         self._results: Any = None  # the structure of what the function returns, once it has been run
 
     def __call__(self, weights: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -106,22 +109,28 @@ class Program:
 
 def of_model(model: Layer, input_signature: Any = None) -> Program:
     """Return what a built model or layer computes outside of training."""
+    from kerata.training import host_prefix  # here: what loads a program needs nothing of models
+
     where = f"export of {model.name!r}"
     if not model.built:
         raise errors.NotBuilt(
             "there are no weights to export yet.", where=where, hint="build the model, train it or call it on data"
         )
-    on_host = [layer.name for layer in model._flatten_layers() if layer.runs_on_host]
-    if on_host:
+    if host_prefix.of(model) is not None:
+        on_host = [layer.name for layer in model._flatten_layers() if layer.runs_on_host]
         raise errors.Unsupported(
-            "some layers compute on the host, with text or tables in Python, and are no part of any program.",
+            "the model begins with layers that compute on the host, in Python, and are no part of any program.",
             where=where, got=f"the layers {on_host[:5]}",
             hint="export the rest: kerata.Model(layer.output, model.output) for the last of these layers; the program "
             "then takes what that layer gives",
         )  # fmt: skip
-    arguments = _signature(model, where) if input_signature is None else signature_of(input_signature, where)
-    if len(arguments) > 1 and hasattr(model, "_graph"):  # a graph takes its inputs as one argument
-        arguments = (list(arguments),)
+    graph = getattr(model, "_graph", None)
+    if input_signature is None:
+        arguments = _signature(model, where)
+    else:
+        arguments = signature_of(input_signature, where)
+        if graph is not None:
+            arguments = _as_inputs_of(graph, tree.flatten(arguments), where)
 
     def function(*args: Any) -> Any:
         return model(*args, training=False) if _takes_training(model) else model(*args)
@@ -153,6 +162,18 @@ def _given(x: Any, number: int, where: str) -> Given:
     history = getattr(x, "_history", None)
     name = history.operation.name if history else getattr(x, "name", None)
     return Given(_word(name or f"input_{number}"), shape, dtypes.standardize(dtype))
+
+
+def _as_inputs_of(graph: Any, given: list[Given], where: str) -> tuple:
+    """Return what was given with the names and the structure of a graph's inputs, which are one argument."""
+    own: list[Given] = tree.flatten(signature_of((graph._inputs_struct,), where))
+    if len(own) != len(given):
+        raise errors.InvalidArgument(
+            "the signature does not fit the model's inputs.", where=f"{where}: input_signature",
+            expected=[g.name for g in own], got=[g.shape for g in given],
+        )  # fmt: skip
+    named = [dataclasses.replace(g, name=o.name) for g, o in zip(given, own)]
+    return (tree.pack_sequence_as(graph._inputs_struct, named),)
 
 
 def _signature(model: Any, where: str) -> tuple:

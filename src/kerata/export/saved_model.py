@@ -50,6 +50,8 @@ def function_of(program: Program, variables: list[Any]) -> Any:
         exported = exporting.exported(
             program, program.values(), [(given.sizes, given.dtype) for given in program.inputs], PLATFORMS
         )
+    xla = package("tensorflow.compiler.tf2xla.python.xla", program.where)
+    module = exporting.for_older_readers(exported)
     kept = set(exported.module_kept_var_idx)
     results = [(_dtype(tf, x.dtype), _shape(x.shape)) for x in exported.out_avals]
 
@@ -58,10 +60,10 @@ def function_of(program: Program, variables: list[Any]) -> Any:
             tree.flatten(arguments), exported.in_avals[len(variables) :]
         )]  # fmt: skip
         operands = [*(tf.convert_to_tensor(v) for v in variables), *given]
-        outputs = tf.raw_ops.XlaCallModule(
-            args=[x for i, x in enumerate(operands) if i in kept], version=exported.calling_convention_version,
-            module=exported.mlir_module_serialized, Tout=[dtype for dtype, _ in results],
-            Sout=[shape for _, shape in results], platforms=[_PLATFORM.get(p, p.upper()) for p in exported.platforms],
+        outputs = xla.call_module(
+            [x for i, x in enumerate(operands) if i in kept], version=exported.calling_convention_version,
+            module=module, Tout=[dtype for dtype, _ in results],
+            Sout=[shape for _, shape in results], platforms=[name.upper() for name in exported.platforms],
         )  # fmt: skip
         for output, (_, shape) in zip(outputs, results):
             output.set_shape(shape)
@@ -74,9 +76,6 @@ def function_of(program: Program, variables: list[Any]) -> Any:
         return tf.TensorSpec(given.shape, given.dtype, name=given.name)
 
     return tf.function(run, input_signature=tree.map_structure(spec, program.arguments), autograph=False)
-
-
-_PLATFORM = {"cuda": "CUDA", "gpu": "CUDA"}
 
 
 def _dtype(tf: Any, dtype: Any) -> Any:

@@ -35,5 +35,4 @@ def traced(program: Program, file_format: str, **options: Any) -> Any:
         for name, value, variable in zip(program.weight_names(), program.values(), program.variables)
     }
     with program.explained(file_format, "format='stablehlo' takes every model that JAX computes"):
-        exported = exporting.exported(program, weights, inputs, **options)
-    return exported
+        return exporting.exported(program, weights, inputs, **options)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax import export
+from jax.extend.mlir.dialects import stablehlo
 
 from kerata import engine
 from kerata.engine.jax import arrays, devices, nn
 
-__all__ = ["compiled", "exported", "restored"]
+__all__ = ["compiled", "exported", "for_older_readers", "restored"]
 
 Shape = tuple[int | str, ...]
 
@@ -52,3 +54,17 @@ def compiled(program: export.Exported, weights: Sequence[np.ndarray]) -> Callabl
     held = [arrays.as_array(x) for x in weights]
     run = jax.jit(program.call)
     return lambda inputs: run(held, inputs)
+
+
+def for_older_readers(program: export.Exported) -> bytes:
+    """Return the program's StableHLO for TensorFlow, which is months behind: in the oldest version that has all that
+    is used, and with plain calls of what newer versions name as a whole, such as erf."""
+    text = _COMPOSITE.sub(r"func.call \2(\1) :", program.mlir_module())
+    try:
+        return stablehlo.serialize_portable_artifact_str(text, _FIRST_STABLE)
+    except (AttributeError, ValueError):
+        return program.mlir_module_serialized
+
+
+_COMPOSITE = re.compile(r'stablehlo\.composite "[^"]*" ([^{]*?) \{.*?decomposition = (@"?[\w.]+"?).*?\} :')
+_FIRST_STABLE = "1.0.0"  # of StableHLO, since when each version reads what the earlier ones wrote

@@ -22,7 +22,7 @@ __all__ = [
 # Making -----------------------------------------------------------------------------------------------------------
 
 
-def _size(shape: Any) -> tuple[int, ...]:
+def _size(shape: Any) -> tuple[Any, ...]:
     sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
     return tuple(n if isinstance(n, torch.SymInt) else int(n) for n in sizes)  # symbols stay, in an exported program
 

@@ -166,6 +166,31 @@ def test_a_signature_gives_sizes_that_a_format_must_know(tmp_path):
     close(run_torch(tmp_path / "model.pt2", flat), model.predict(nest, verbose=0))
 
 
+def test_a_program_that_holds_for_some_sizes_only_is_not_written(tmp_path):
+    """Padding of strides depends on the length: JAX has symbols for that, PyTorch's program holds for even ones."""
+    model = kerata.Sequential([
+        kerata.Input((None, 4)), layers.Conv1D(4, 3, strides=2, padding="same"), layers.MaxPooling1D(2, padding="same"),
+        layers.GlobalMaxPooling1D(),
+    ])  # fmt: skip
+    model.export(tmp_path / "model", format="stablehlo")
+    loaded = kerata.export.load(tmp_path / "model")
+    for steps in (7, 10):
+        nest, _ = inputs_of(model, 2, steps)
+        close(loaded(nest), model.predict(nest, verbose=0))
+    with pytest.raises(errors.Unsupported, match="give the sizes"):
+        model.export(tmp_path / "model.onnx", format="onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_weights_in_16_bits(tmp_path):
+    model = kerata.Sequential([kerata.Input((4,)), layers.Dense(3, dtype="bfloat16")])
+    model.export(tmp_path / "model", format="stablehlo")
+    nest, _ = inputs_of(model, 2)
+    loaded = kerata.export.load(tmp_path / "model")
+    assert str(loaded(nest).dtype) == "bfloat16"
+    np.testing.assert_array_equal(loaded(nest), model.predict(nest, verbose=0))
+
+
 # Files ----------------------------------------------------------------------------------------------------------
 
 LOAD = """

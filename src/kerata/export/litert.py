@@ -32,20 +32,23 @@ def write(program: Program, path: Path, **options: Any) -> None:
             setattr(converter, name, value)
         with program.explained("litert", _ADVICE):
             content = converter.convert()
-            _run(tf, content, program)
+            _try(tf, content, tf.saved_model.load(str(Path(folder, "model"))), program, exact=not options)
     with files.atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
-_ADVICE = (
-    "a batch of known size, which LiteRT has more operators for: input_signature=[kerata.InputSpec(shape=(1, …), "
-    "dtype=…)]; format='onnx' and 'tf_saved_model' take more models"
-)
+_ADVICE = "format='onnx' or 'tf_saved_model', which take more models"
 
 
-def _run(tf: Any, content: bytes, program: Program) -> None:
-    """Run the file once, on zeros: what the converter wrote, the interpreter does not always take."""
+def _try(tf: Any, content: bytes, saved: Any, program: Program, exact: bool) -> None:
+    """Run the file once beside the SavedModel: what the converter writes, the interpreter does not always take."""
     runner = tf.lite.Interpreter(model_content=content).get_signature_runner(saved_model.DEFAULT)
-    shapes = {given.name: [size or 1 for size in given.shape] for given in program.inputs}
-    details = runner.get_input_details()
-    runner(**{name: np.zeros(shape, details[name]["dtype"]) for name, shape in shapes.items() if name in details})
+    random, details = np.random.default_rng(0), runner.get_input_details()
+    inputs = {}
+    for given in program.inputs:
+        shape, dtype = [size or 2 for size in given.shape], np.dtype(details[given.name]["dtype"])
+        inputs[given.name] = (random.normal(size=shape) if dtype.kind == "f" else np.zeros(shape)).astype(dtype)
+    found = runner(**inputs)
+    expected = saved.signatures[saved_model.DEFAULT](**{name: tf.constant(x) for name, x in inputs.items()})
+    for name in found if exact else ():
+        np.testing.assert_allclose(found[name], expected[name].numpy(), rtol=1e-3, atol=1e-4)

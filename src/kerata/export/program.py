@@ -99,11 +99,12 @@ class Program:
         except errors.KerataError:
             raise
         except Exception as error:
-            unknown = [g.name for g in self.inputs if None in g.shape[1:]]
-            advice = _sizes_advice(self.inputs) + f"; or {advice}" if unknown else advice
+            unknown = any(None in given.shape for given in self.inputs)
+            told = " ".join(line.strip() for line in str(error).splitlines()[:2])
             raise errors.Unsupported(
                 "this program cannot be written so.", where=f"{self.where}, format={file_format!r}",
-                got=f"{type(error).__name__}: {error}"[:600], hint=advice,
+                got=f"{type(error).__name__}: {told}"[:400],
+                hint=_sizes_advice(self.inputs) + f"; or {advice}" if unknown else advice,
             ) from error  # fmt: skip
 
 
@@ -220,8 +221,12 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _sizes_advice(inputs: Sequence[Given]) -> str:
-    """Return how to give the sizes that are unknown beside the batch's."""
-    shapes = [tuple(size if size or not axis else 32 for axis, size in enumerate(given.shape)) for given in inputs]
-    specs = [f"kerata.InputSpec(shape={shape}, dtype={given.dtype!r})" for shape, given in zip(shapes, inputs)]
-    told = ", ".join(specs)
-    return f"give the sizes: input_signature=[{told if len(specs) == 1 else f'[{told}]'}]"
+    """Return how to give sizes that are unknown: those beside the batch's, or else the batch's."""
+    first = 1 if any(None in given.shape[1:] for given in inputs) else 0
+
+    def spec(given: Given) -> str:
+        shape = tuple(32 if size is None and axis >= first else size for axis, size in enumerate(given.shape))
+        return f"kerata.InputSpec(shape={shape}, dtype={given.dtype!r})"
+
+    told = ", ".join(map(spec, inputs))
+    return f"give the sizes: input_signature=[{told if len(inputs) == 1 else f'[{told}]'}]"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.numpy
 
 from kerata import engine, errors, tree
@@ -32,6 +33,7 @@ def write(program: Program, path: Path, platforms: Sequence[str] = ("cpu", "cuda
     with program.explained("stablehlo", "save the model itself: model.save('model.keras')"):
         exported = exporting.exported(program, program.values(), _shaped(program), platforms)
     names = program.weight_names()
+    weights = {name: x.astype(aval.dtype) for name, x, aval in zip(names, program.values(), exported.in_avals)}
     facts = {
         "kind": "kerata stablehlo", "weights": names,
         "inputs": [dataclasses.asdict(given) for given in program.inputs],
@@ -41,7 +43,7 @@ def write(program: Program, path: Path, platforms: Sequence[str] = ("cpu", "cuda
     with files.atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr("signature.json", json.dumps(facts))
         archive.writestr("program.bin", bytes(exported.serialize()))
-        archive.writestr("weights.safetensors", safetensors.numpy.save(dict(zip(names, program.values()))))
+        archive.writestr("weights.safetensors", safetensors.numpy.save(weights))
 
 
 def load(path: str | os.PathLike[str]) -> LoadedProgram:
@@ -67,9 +69,13 @@ def load(path: str | os.PathLike[str]) -> LoadedProgram:
         facts = json.loads(files.read_member(archive, "signature.json"))
         exported = exporting.restored(files.read_member(archive, "program.bin", LARGEST_PROGRAM))
         with files.open_member(archive, "weights.safetensors") as member:
-            weights = safetensors.numpy.load(member.read())
+            parts = dict(safetensors.deserialize(member.read()))
+        weights = [
+            np.frombuffer(parts[name]["data"], aval.dtype).reshape(parts[name]["shape"])  # NumPy knows no bfloat16
+            for name, aval in zip(facts["weights"], exported.in_avals)
+        ]
         return LoadedProgram(
-            exporting.compiled(exported, [weights[name] for name in facts["weights"]]),
+            exporting.compiled(exported, weights),
             [Given(g["name"], tuple(g["shape"]), g["dtype"]) for g in facts["inputs"]],
             _decoded(facts["arguments"]), _decoded(facts["outputs"]),
         )  # fmt: skip

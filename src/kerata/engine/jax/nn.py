@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -51,6 +52,7 @@ def conv(
         return lowering.conv(
             x, kernel, strides=tuple(strides), padding=tuple(padding), dilation=tuple(dilation), groups=groups
         )
+    x, padding = _with_symbols(x, padding, 0)
     return lax.conv_general_dilated(
         x, kernel, strides, padding, rhs_dilation=dilation, feature_group_count=groups,
         dimension_numbers=_layout(x.ndim - 2),
@@ -71,12 +73,26 @@ def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: P
     if _on_cpu():
         return lowering.max_pool(x, window=tuple(window), strides=tuple(strides), padding=tuple(padding))
     lowest = -jax.numpy.inf if jax.numpy.issubdtype(x.dtype, jax.numpy.inexact) else jax.numpy.iinfo(x.dtype).min
+    x, padding = _with_symbols(x, padding, lowest)
     return lax.reduce_window(x, lowest, lax.max, *_windows(window, strides, padding))
 
 
 def sum_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
+    x, padding = _with_symbols(x, padding, 0)
     zero = np.zeros((), x.dtype)  # NumPy's: JAX differentiates a sum only if it sees that it starts from zero
     return lax.reduce_window(x, zero, lax.add, *_windows(window, strides, padding))
+
+
+def _with_symbols(x: Array, padding: Pairs, value: Any) -> tuple[Array, Pairs]:
+    """Return x with the padding that depends on a symbolic size, in an exported program, and what is left to pad."""
+    left = list(padding)
+    for axis, pair in enumerate(padding, start=1):
+        if not all(isinstance(count, (int, np.integer)) for count in pair):
+            before, after = (
+                jax.numpy.full((*x.shape[:axis], count, *x.shape[axis + 1 :]), value, x.dtype) for count in pair
+            )
+            x, left[axis - 1] = jax.numpy.concatenate([before, x, after], axis), (0, 0)
+    return x, left
 
 
 def _windows(window: Sequence[int], strides: Sequence[int], padding: Pairs) -> tuple:

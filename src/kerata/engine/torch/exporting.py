@@ -14,7 +14,8 @@ from kerata.engine.torch.tensors import as_dtype, as_tensor, on_device, tracing_
 __all__ = ["exported"]
 
 Shape = tuple[int | str, ...]
-_BATCH, _SIZE = 3, 24  # of the example that is traced: neither 0 nor 1, which PyTorch would take for fixed
+_TRACED = 3, 24  # the batch and other open sizes of what is traced: neither 0 nor 1, which PyTorch would take for fixed
+_TRIED = 2, 21  # those of what is tried then: an odd one after an even one
 
 
 class _Module(torch.nn.Module):
@@ -58,14 +59,37 @@ def exported(
         options: for `torch.export.export`.
     """
     batch = torch.export.Dim("batch")
-    sizes = [[size if isinstance(size, int) else _BATCH if size == "batch" else _SIZE for size in s] for s, _ in inputs]
     open_sizes = tuple(
         {i: batch if size == "batch" else torch.export.Dim.DYNAMIC for i, size in enumerate(s) if isinstance(size, str)}
         for s, _ in inputs
     )
     with on_device(torch.device("cpu")):
         module = _Module(function, weights).eval()
-    examples = tuple(torch.zeros(size, dtype=as_dtype(dtype)) for size, (_, dtype) in zip(sizes, inputs))
-    options = {"strict": False, "dynamic_shapes": (open_sizes,), **options}
     with torch.no_grad():
-        return torch.export.export(module, examples, **options)
+        program = torch.export.export(
+            module, _examples(inputs, *_TRACED), **{"strict": False, "dynamic_shapes": (open_sizes,), **options}
+        )
+        if "dynamic_shapes" not in options:
+            _try(program, module, _examples(inputs, *_TRIED))
+    return program
+
+
+def _examples(inputs: Sequence[tuple[Shape, str]], batch: int, other: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(0)
+
+    def one(shape: Shape, dtype: torch.dtype) -> torch.Tensor:
+        size = [n if isinstance(n, int) else batch if n == "batch" else other for n in shape]
+        if dtype.is_floating_point:
+            return torch.randn(size, generator=generator).to(dtype)
+        return torch.zeros(size, dtype=dtype)
+
+    return tuple(one(shape, as_dtype(dtype)) for shape, dtype in inputs)
+
+
+def _try(program: torch.export.ExportedProgram, module: _Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    """Compare the program with the function at other sizes: Python that asks for a size can make it hold for some only,
+    and not every format that it goes into keeps what PyTorch noted of that."""
+    torch.testing.assert_close(
+        program.module()(*inputs), module(*inputs), rtol=1e-3, atol=1e-4, equal_nan=True,
+        msg=lambda told: f"at sizes {[tuple(x.shape) for x in inputs]} the program computes something else. {told}",
+    )  # fmt: skip

@@ -12,7 +12,7 @@ FLOORS = {
         "cli", "compat", "datasets", "__main__.py", "__init__.py", "backend.py", "legacy", "mixed_precision.py",
         "preprocessing", "visualization", "wrappers",
     ),
-    "models, saving": ("models", "saving"),
+    "models, saving, export": ("models", "saving", "export"),
     "training, callbacks, data": ("training", "callbacks", "data"),
     "layers": ("layers",),
     "losses, metrics, optimizers": ("losses", "metrics", "optimizers"),

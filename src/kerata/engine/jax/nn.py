@@ -28,7 +28,7 @@ _local = _Local()
 
 @contextlib.contextmanager
 def textbook() -> Iterator[None]:
-    """Trace convolutions as such inside the block, on every device: for counting, and for programs that run elsewhere."""
+    """Trace convolutions as such inside the block, on every device: to count, or to run elsewhere."""
     previous, _local.textbook = _local.textbook, True
     try:
         yield

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+import kerata
 from kerata.core import registry
 from kerata.core.configurable import Configurable
 
@@ -165,6 +166,28 @@ def test_a_layer_that_came_as_an_argument_is_no_member_by_that():
 
     item = Layerish(Stateful())
     assert list(members(item)) == [item.own]
+
+
+def test_what_is_held_is_remembered_until_a_variable_is_made():
+    from kerata.core.tracking import members, remembered
+    from kerata.core.variable import Variable
+
+    class Chest(kerata.layers.Layer):
+        pass
+
+    chest = Chest()
+    chest.first = kerata.layers.Dense(1)
+    with remembered():
+        before = members(chest)
+        assert members(chest) is before and before == [chest.first]
+        chest.first.build((None, 2))
+        assert len(chest.weights) == 2
+        chest.second = kerata.layers.Dense(1)
+        chest.second.build((None, 2))
+        assert len(chest.weights) == 4
+        chest.third = Variable(0.0)
+        assert members(chest)[-1] is chest.third
+    assert members(chest) is not members(chest)
 
 
 def test_signature_shows_the_constructor():

@@ -57,6 +57,10 @@ ROWS = [
         for axis, shape in ((-1, (4,)), (1, (3,)), ((1, 2), (3, 4)), ((0, 2), (2, 4)))
     ),
     ("layer_normalization", (normal(2, 3, 4),), {"epsilon": 0.1}),
+    ("normalize_batch", (normal(4, 3, 2, 5), normal(5), normal(5)), {}),
+    ("normalize_batch", (normal(4, 3, 2, 5), normal(3)), {"axis": 1, "epsilon": 0.1}),
+    ("normalize_batch", (normal(4, 3) * 1e-4 + 1,), {}),
+    ("normalize_batch", (normal(1, 3), normal(3), normal(3)), {}),
     ("sparse_categorical_crossentropy", (LABELS, normal(2, 3, 5)), {"from_logits": True}),
     ("sparse_categorical_crossentropy", (LABELS, RNG.random((2, 3, 5)).astype("float32")), {}),
     ("sparse_categorical_crossentropy", (LABELS % 3, normal(2, 3, 3)), {"from_logits": True, "axis": 1}),
@@ -76,11 +80,12 @@ def test_a_kernel_gives_what_the_formula_gives(name, args, kwargs):
     outcomes = []
     for function in (op, op.body):
         inputs = [a.clone().requires_grad_(a.is_floating_point()) for a in args]
-        y = function(*inputs, **kwargs)
+        y, *others = results if isinstance(results := function(*inputs, **kwargs), tuple) else [results]
+        assert not any(other.requires_grad for other in others)
         floats = [x for x in inputs if x.is_floating_point()]
         weight = torch.arange(y.numel(), dtype=torch.float32).reshape(y.shape).sin()
         slopes = torch.autograd.grad((y * weight).sum(), floats) if floats else ()
-        outcomes.append([y.detach(), *slopes])
+        outcomes.append([y.detach(), *others, *slopes])
     for got, expected in zip(*outcomes, strict=True):
         assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

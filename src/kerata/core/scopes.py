@@ -35,6 +35,7 @@ class Around(threading.local):
     device: str | None = None
     remat: Any = None  # the RematScope that layers made now belong to
     symbolic: bool = False
+    held: dict[int, Any] | None = None  # what objects hold, inside `tracking.remembered`
 
 
 around = Around()

@@ -5,10 +5,12 @@ Nothing is registered when attributes are set: a plain list or dict of layers, c
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from kerata.core.scopes import around
 from kerata.core.variable import Variable
 
 __all__ = ["Stateful", "members", "unique"]
@@ -28,8 +30,30 @@ class Stateful:
         return unique(v for m in members(self) for v in ([m] if isinstance(m, Variable) else m.variables))
 
 
+@contextlib.contextmanager
+def remembered() -> Iterator[None]:
+    """Walk each object once inside the block, and again once a Variable has been made there.
+
+    For code that asks often what a model holds, and makes nothing that holds weights of old: a training step.
+    """
+    before, around.held = around.held, {}
+    try:
+        yield
+    finally:
+        around.held = before
+
+
 def members(item: Stateful) -> list[Any]:
     """Return the Variables and stateful objects that `item` holds directly, in the order of its attributes."""
+    if around.held is None:
+        return _walked(item)
+    known = around.held.get(id(item))
+    if known is None or known[0] is not item:
+        known = around.held[id(item)] = item, _walked(item)
+    return known[1]
+
+
+def _walked(item: Stateful) -> list[Any]:
     skip, found = item._not_members, []
     for name, value in vars(item).items():
         if _may_hold(type(value)) and name not in skip:

@@ -75,6 +75,8 @@ class Variable:
         self._value = value
         self._shape = tuple(value.shape)
         self._dtype = dtypes.standardize(value.dtype)
+        if around.held:
+            around.held.clear()  # somebody will hold this
         if around.state is not None:
             scope = around.state
             while scope is not None:

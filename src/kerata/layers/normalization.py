@@ -131,6 +131,10 @@ class BatchNormalization(_ScaledAndShifted):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         x = _in_full_precision(inputs)
         gamma, beta = self.gamma, self.beta
+        if training and self.trainable and mask is None and not self.renorm:
+            y, mean, variance = ops.nn.normalize_batch(x, gamma, beta, self.axis, self.epsilon)
+            self._follow(mean, variance)
+            return ops.cast(y, self.compute_dtype)
         if training and self.trainable:
             mean, variance = self._moments(x, mask)
             if self.renorm:

@@ -20,9 +20,9 @@ from kerata.ops.reductions import moments as moments
 __all__ = [
     "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "ctc_decode",
     "ctc_loss", "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "normalize", "polar", "psnr",
-    "relu", "relu6", "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign",
-    "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish",
+    "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "normalize", "normalize_batch", "polar",
+    "psnr", "relu", "relu6", "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
+    "softsign", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish",
     "tanh_shrink", "threshold",
 ]  # fmt: skip
 
@@ -260,6 +260,22 @@ def batch_normalization(
     if offset is not None:
         shift = shift + _along(x, offset, axis)
     return x * arrays.cast(factor, dtypes.dtype_of(x)) + arrays.cast(shift, dtypes.dtype_of(x))
+
+
+@op
+def normalize_batch(
+    x: FloatArray, scale: FloatArray = None, offset: FloatArray = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Array, Array, Array]:
+    """Return `batch_normalization` by the mean and variance over all axes but `axis`, and those two, without slope.
+
+    Example:
+        >>> y, mean, variance = kerata.ops.nn.normalize_batch([[1.0], [3.0]])
+        >>> mean.tolist(), variance.tolist()
+        ([2.0], [1.0])
+    """
+    mean, variance = moments(x, [a for a in range(x.ndim) if a != axis % x.ndim])
+    y = batch_normalization.body(x, mean, variance, axis, offset, scale, epsilon)  # type: ignore[attr-defined]
+    return y, transforms.stop_gradient(mean), transforms.stop_gradient(variance)
 
 
 def _at_least_float32(x: Any) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 from kerata import engine, errors, tree
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope
+from kerata.core.tracking import remembered
 from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
@@ -137,7 +138,7 @@ class Program:
     def run(self, block: Block, logs: Any, start: int, stop: int) -> Any:
         """Run the steps from `start` to `stop` of `block` and return the logs."""
         if not self.compiled:
-            with contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
+            with remembered(), contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
                 return [*(logs or []), *(self._one(block.batch(i)) for i in range(start, stop))]
         with _interrupts_deferred():
             writes = self._writes[block.shape]

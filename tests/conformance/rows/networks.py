@@ -85,6 +85,15 @@ def standardized(x: np.ndarray, epsilon: float = 1e-7) -> np.ndarray:
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
 
 
+def by_channel(x: np.ndarray, g: Any, b: Any, axis: int = -1, epsilon: float = 1e-3) -> tuple:
+    x = np.moveaxis(x, axis, -1)
+    mean, variance = x.mean((0, 1)), x.var((0, 1))
+    y = (x - mean) / np.sqrt(variance + epsilon) * (1 if g is None else g) + (0 if b is None else b)
+    return np.moveaxis(y, -1, axis), mean, variance
+
+
+case("normalize_batch", x(4, 5, 3), x(3), x(3), ref=by_channel, view=lambda result: result[0], batch=(0,))
+case("normalize_batch", x(4, 3, 5), x(3), None, axis=1, epsilon=0.1, ref=by_channel, grad=False, batch=(0,))
 case("layer_normalization", x(4, 5), ref=standardized)
 case(
     "layer_normalization",

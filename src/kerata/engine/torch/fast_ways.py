@@ -73,6 +73,20 @@ def layer_normalization(
     return F.layer_norm(x, shape, gamma, beta, config.epsilon() if epsilon is None else epsilon)
 
 
+def normalize_batch(
+    x: Array, scale: Array = None, offset: Array = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Array, Array, Array]:
+    vectors = [v for v in (scale, offset) if v is not None]
+    count = x.numel() // max(x.shape[axis], 1)
+    wrapped = any(_functorch.is_functorch_wrapped_tensor(v) for v in (x, *vectors))
+    if x.dtype != torch.float32 or x.ndim < 2 or count < 2 or wrapped or any(v.dtype != x.dtype for v in vectors):
+        return NotImplemented
+    # The kernel moves averages towards what it finds: in a single step when they have no momentum.
+    mean, variance = (torch.zeros(x.shape[axis], device=x.device) for _ in range(2))
+    y = torch.native_batch_norm(x.movedim(axis, 1), scale, offset, mean, variance, True, 1.0, epsilon)[0]
+    return y.movedim(1, axis), mean, variance * ((count - 1) / count)  # it divides by count - 1
+
+
 def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: bool = False, axis: int = -1) -> Array:
     if target.ndim == output.ndim and target.shape[-1] == 1:
         target = target.squeeze(-1)
@@ -210,7 +224,7 @@ fast_ways: dict[str, Callable[..., Any]] = {
     way.__name__: way
     for way in (
         divide_no_nan, relu, sigmoid, log_sigmoid, silu, gelu, softmax, log_softmax, layer_normalization,
-        sparse_categorical_crossentropy, dot_product_attention,
+        normalize_batch,        sparse_categorical_crossentropy, dot_product_attention,
     )
 } | {
     "kerata.layers.recurrent_cells.LSTMCell": lstm, "kerata.layers.recurrent_cells.GRUCell": gru,

@@ -18,12 +18,12 @@ from kerata.ops.indexing import one_hot as one_hot
 from kerata.ops.reductions import moments as moments
 
 __all__ = [
-    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "ctc_decode",
-    "ctc_loss", "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "normalize", "normalize_batch", "polar",
-    "psnr", "relu", "relu6", "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
-    "softsign", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish",
-    "tanh_shrink", "threshold",
+    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "ctc_decode", "ctc_loss",
+    "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
+    "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "normalize", "normalize_batch",
+    "polar", "psnr", "relu", "relu6", "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax",
+    "softplus", "softsign", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "swish", "tanh_shrink", "threshold",
 ]  # fmt: skip
 
 

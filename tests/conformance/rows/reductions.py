@@ -47,6 +47,7 @@ case(
 )
 case("bincount", np.array([0, 2, 2]), weights=np.array([0.5, 1.0, 2.0]), minlength=4, ref=np.bincount, grad=False)
 case("histogram", x(20), bins=4, ref=np.histogram, grad=False)
+case("histogram", np.float32([-1.6697998, 0.3, 2.2923803]), bins=4, ref=np.histogram, grad=False)
 case("histogram", x(20), bins=4, range=(-1.0, 1.0), ref=np.histogram, grad=False)
 case("corrcoef", x(3, 8), ref=np.corrcoef, tol=1e-4)
 case("trapezoid", x(4, 5), dx=0.5, ref=np.trapezoid)

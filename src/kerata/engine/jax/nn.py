@@ -14,7 +14,7 @@ from jax import lax
 from kerata.engine.jax import lowering
 from kerata.engine.protocol import Array, Pairs
 
-__all__ = ["conv", "conv_transpose", "max_pool", "sum_pool", "textbook"]
+__all__ = ["conv", "conv_transpose", "max_pool", "sum_pool"]
 
 _SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 

@@ -194,7 +194,8 @@ def histogram(a: Any, bins: Any = 10, range: Any = None) -> tuple[torch.Tensor, 
         low, high = (smallest(a), largest(a)) if range is None else (as_tensor(v, a.dtype) for v in range)
         flat = low == high
         low, high = torch.where(flat, low - 0.5, low), torch.where(flat, high + 0.5, high)
-        edges = low + (high - low) * torch.arange(bins + 1, dtype=a.dtype, device=a.device) / bins
+        inner = low + (high - low) * torch.arange(bins, dtype=a.dtype, device=a.device) / bins
+        edges = torch.cat([inner, high.reshape(1)])  # the very largest value, which rounding could miss
     else:
         edges = as_tensor(bins, a.dtype)
     cells = torch.searchsorted(edges, a, right=True) - 1

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from kerata.core.scopes import around
 from kerata.core.variable import Variable
 
-__all__ = ["Stateful", "members", "unique"]
+__all__ = ["Stateful", "members", "remembered", "unique"]
 
 T = TypeVar("T")
 

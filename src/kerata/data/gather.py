@@ -85,8 +85,10 @@ class _Pool:
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an array of arbitrary values, whose memory is free again when nothing shows it any more."""
         size = math.prod(shape) * dtype.itemsize
-        free = self._free[size]
-        memory = free.pop() if free else _aligned(size)
+        try:
+            memory = self._free[size].pop()
+        except IndexError:  # asked after, not before: another thread may take the last one
+            memory = _aligned(size)
         return np.asarray(_Lease(self, memory)).view(dtype).reshape(shape)
 
     def take_back(self, memory: np.ndarray) -> None:

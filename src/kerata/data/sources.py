@@ -270,8 +270,9 @@ class IterableSource(Source):
 
 def _alone(batch: Any) -> Any:
     """Return a stack of one batch, on the device."""
-    one = batch[None] if isinstance(batch, np.ndarray) else None
-    return engine.arrays.as_array(batch)[None] if one is None else engine.arrays.as_array(one)
+    if isinstance(batch, np.ndarray):
+        return engine.arrays.as_array(batch[None])
+    return engine.arrays.as_array(batch)[None]
 
 
 class KeptSource(Source):

@@ -67,6 +67,10 @@ class Program:
         leaves, self._results = tree.flatten_with_spec(outputs)
         return leaves
 
+    def specs(self) -> list[tuple[tuple[int | str, ...], str]]:
+        """Return the sizes and the dtype of each input."""
+        return [(given.sizes, given.dtype) for given in self.inputs]
+
     def values(self) -> list[np.ndarray]:
         """Return the weights, whichever engine has them."""
         return [variable.numpy() for variable in self.variables]

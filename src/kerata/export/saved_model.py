@@ -47,9 +47,7 @@ def function_of(program: Program, variables: list[Any]) -> Any:
     from kerata.engine.jax import exporting
 
     with program.explained("tf_saved_model", "save the model itself: model.save('model.keras')"):
-        exported = exporting.exported(
-            program, program.values(), [(given.sizes, given.dtype) for given in program.inputs], PLATFORMS
-        )
+        exported = exporting.exported(program, program.values(), program.specs(), PLATFORMS)
     xla = package("tensorflow.compiler.tf2xla.python.xla", program.where)
     module = exporting.for_older_readers(exported)
     kept = set(exported.module_kept_var_idx)

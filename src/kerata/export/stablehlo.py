@@ -31,7 +31,7 @@ def write(program: Program, path: Path, platforms: Sequence[str] = ("cpu", "cuda
     from kerata.engine.jax import exporting
 
     with program.explained("stablehlo", "save the model itself: model.save('model.keras')"):
-        exported = exporting.exported(program, program.values(), _shaped(program), platforms)
+        exported = exporting.exported(program, program.values(), program.specs(), platforms)
     names = program.weight_names()
     weights = {name: x.astype(aval.dtype) for name, x, aval in zip(names, program.values(), exported.in_avals)}
     facts = {
@@ -118,10 +118,6 @@ class LoadedProgram:
 
 def _told(given: Given) -> str:
     return f"{given.name}: {given.dtype} {given.shape}"
-
-
-def _shaped(program: Program) -> list[tuple[tuple[int | str, ...], str]]:
-    return [(given.sizes, given.dtype) for given in program.inputs]
 
 
 def _numbered(structure: Any) -> Any:

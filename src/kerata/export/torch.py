@@ -29,10 +29,9 @@ def traced(program: Program, file_format: str, **options: Any) -> Any:
     package("torch", f"export(format={file_format!r})", otherwise="format='stablehlo' needs JAX alone")
     from kerata.engine.torch import exporting
 
-    inputs = [(given.sizes, given.dtype) for given in program.inputs]
     weights = {
         name: (value, variable.trainable)
         for name, value, variable in zip(program.weight_names(), program.values(), program.variables)
     }
     with program.explained(file_format, "format='stablehlo' takes every model that JAX computes"):
-        return exporting.exported(program, weights, inputs, **options)
+        return exporting.exported(program, weights, program.specs(), **options)

@@ -13,12 +13,12 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+$(VENV)/.test: $(VENV)/.installed tests/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e ".[test]"
 	@touch $@
 
-$(VENV)/.lint: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+$(VENV)/.lint: $(VENV)/.installed tests/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e ".[lint]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed benchmarks/requirements.txt

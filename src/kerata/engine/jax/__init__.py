@@ -5,6 +5,7 @@ import os
 import jax
 
 from kerata import config
+from kerata.engine.heap import keep_freed_memory
 from kerata.engine.jax import arrays, devices, nn, random, transforms
 from kerata.engine.jax.fast_ways import fast_ways as fast_ways
 
@@ -29,3 +30,4 @@ def _remember_compiled_programs() -> None:
 
 
 _remember_compiled_programs()
+keep_freed_memory()

@@ -163,6 +163,13 @@ class Transforms(Protocol):
         """Return `function` compiled, or as it is; the arguments at `donate` may be overwritten."""
         ...
 
+    def record(self, function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
+        """Return what does the operations that `function` does on arguments like `args`, without its Python.
+
+        None where they depend on values, or where it would gain nothing.
+        """
+        ...
+
     def jvp(self, function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:
         """Return the value and the directional derivative."""
         ...

@@ -24,6 +24,7 @@ from kerata.core.tracking import remembered
 from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
+from kerata.training.recordings import Recordings
 
 __all__ = ["Program", "on_host", "run_block"]
 
@@ -44,11 +45,13 @@ class Program:
         compiled: whether to compile; otherwise steps run one by one in Python. "auto" compiles where the engine
             compiles whole loops; on an engine that does not, True compiles each step.
         learns: whether the step takes gradients.
+        settings: what decides what the step does, see `settings_of`. Where "auto" does not compile, steps are recorded.
     """
 
     def __init__(
-        self, step: Callable[[Any], Any], variables: list[Variable], compiled: bool | str = True, learns: bool = True
-    ) -> None:
+        self, step: Callable[[Any], Any], variables: list[Variable], compiled: bool | str = True, learns: bool = True,
+        settings: Callable[[], Any] = lambda: None,
+    ) -> None:  # fmt: skip
         self.variables = variables
         self.compiled = bool(compiled) and engine.transforms.compiled
         self._steps_compiled = compiled is True and not engine.transforms.compiled
@@ -59,18 +62,26 @@ class Program:
         self._seconds: dict[Any, float | None] = {}
         self._writes: dict[Any, list[Variable]] = {}
         self._written: list[Variable] = []
+        self._is_closed = True  # whether a step reads and writes nothing but `variables`
         self.names: list[str] = []
         known = set(variables)
 
         def pure_step(values: list[Any], batch: Any) -> tuple[Any, list[Any]]:
-            with StateScope(zip(variables, values)) as scope:
+            with StateScope(zip(variables, values), track_reads=True) as scope:
                 logs = _something(step(batch), step)
             self.created = [v for v in scope.created if v not in known]
             self.names = list(logs) if isinstance(logs, dict) else []  # engines sort the keys of a dict
             logs = tree.map_structure(engine.arrays.as_array, logs)
             written = set(scope.written()[0])
+            self._is_closed = written <= known and not scope.reads
             self._written = [v for v in variables if v in written]
             return logs, [scope.values[v] for v in self._written]
+
+        self._recordings = None
+        if compiled == "auto" and not engine.transforms.compiled:
+            at = {v: i for i, v in enumerate(variables)}
+            written = lambda: [at[v] for v in self._written] if self._is_closed else None  # noqa: E731
+            self._recordings = Recordings(pure_step, written, settings)
 
         # The inner function is compiled too: its trace is made once and used for both the shapes and the loop.
         self._pure_step = engine.transforms.compile(pure_step)
@@ -139,7 +150,7 @@ class Program:
         """Run the steps from `start` to `stop` of `block` and return the logs."""
         if not self.compiled:
             with remembered(), contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
-                return [*(logs or []), *(self._one(block.batch(i)) for i in range(start, stop))]
+                return [*(logs or []), *self._each(block, start, stop)]
         with _interrupts_deferred():
             writes = self._writes[block.shape]
             written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
@@ -147,6 +158,28 @@ class Program:
             written, logs = self._chunk(written, logs, values, block.data, np.int32(start), np.int32(stop))
             _store(writes, written)
         return logs
+
+    def _each(self, block: Block, start: int, stop: int) -> Iterator[Any]:
+        """Yield what each step logs."""
+        rows, known = block.shape[1], self._recordings
+        recorded_from = stop if known is None else min(start + known.steps_before(rows, stop - start), stop)
+        yield from (self._one(block.batch(i)) for i in range(start, recorded_from))
+        if known is None or recorded_from == stop:
+            return
+        values = [v.raw_value() for v in self.variables]
+        recording = known.find(rows, values, block.batch(recorded_from))
+        if recording is None:
+            yield from (self._one(block.batch(i)) for i in range(recorded_from, stop))
+            return
+        run, places = recording
+        try:
+            for i in range(recorded_from, stop):
+                logs, written = run(values, block.batch(i))
+                for place, value in zip(places, written):
+                    values[place] = value
+                yield logs
+        finally:  # Ctrl-C leaves the model at a whole step
+            _store([self.variables[place] for place in places], [values[place] for place in places])
 
     def _one(self, batch: Any) -> Any:
         """Run one step by itself and return its logs."""

@@ -19,6 +19,7 @@ from kerata.layers.base import Layer
 from kerata.training import advice, host_prefix
 from kerata.training.epoch import EpochRunner, stacked
 from kerata.training.loop import Program, on_host, run_block
+from kerata.training.recordings import settings_of
 from kerata.training.state_passing import taking_data_only
 from kerata.training.steps import Steps, unpack
 
@@ -64,7 +65,10 @@ class Trainer(Steps):
                 self.optimizer.build(variables)
             step = self._step(mode)
             compiled = not self.run_eagerly and self.jit_compile
-            program = self._programs[key] = Program(step, self._state_variables(mode), compiled, mode == "train")
+            program = self._programs[key] = Program(
+                step, self._state_variables(mode), compiled, mode == "train",
+                lambda: settings_of(self, self.optimizer, getattr(self, f"{mode}_function")),
+            )  # fmt: skip
         return program
 
     def make_train_function(self, force: bool = False) -> Any:

@@ -14,9 +14,9 @@ from kerata import errors
 from kerata.engine.protocol import Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
-    "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient", "stop_gradient",
-    "no_gradients", "concrete", "block_until_ready",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record", "jvp",
+    "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
+    "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; no memory is taken.
@@ -38,6 +38,10 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
     return jax.jit(function, donate_argnums=donate)
+
+
+def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
+    return None
 
 
 def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:

@@ -16,8 +16,8 @@ from kerata.engine.numpy.values import Placeholder, value_of
 from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
-    "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record", "jvp", "vmap",
+    "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
     "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
@@ -44,6 +44,10 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
     return function
+
+
+def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
+    return None
 
 
 def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:

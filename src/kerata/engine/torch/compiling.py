@@ -18,9 +18,10 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from kerata import errors, tree
 from kerata.engine.protocol import Tree
+from kerata.engine.torch.replaying import replayed
 from kerata.engine.torch.tensors import NeedsValues, as_tensor, is_traced, tracing_a_program
 
-__all__ = ["ASKING_FOR_VALUES", "compile", "lowered"]
+__all__ = ["ASKING_FOR_VALUES", "compile", "lowered", "record"]
 
 Program = Callable[..., Sequence[torch.Tensor]]
 
@@ -58,16 +59,39 @@ def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Call
     return compiled
 
 
+def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
+    leaves, structure = tree.flatten_with_spec(args)
+    at = [i for i, leaf in enumerate(leaves) if _is_dynamic(leaf)]
+    tensors = [as_tensor(leaves[i]) for i in at]
+    try:
+        program = _Program(function, leaves, structure, at, tensors, replayed)
+    except ASKING_FOR_VALUES:
+        return None
+    strides = [x.stride() for x in tensors]
+
+    def replay(*args: Tree) -> Tree:
+        leaves = tree.flatten(args)
+        given = [as_tensor(leaves[i]) for i in at]
+        return program([x if x.stride() == stride else _laid_out(x, stride) for x, stride in zip(given, strides)])
+
+    return replay
+
+
+def _laid_out(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
+    """Return `x` in the order of its elements in memory that a recording holds for."""
+    return torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
+
+
 def _is_dynamic(leaf: Any) -> bool:
     return isinstance(leaf, (torch.Tensor, np.ndarray, np.generic, float, complex)) or type(leaf) is int
 
 
 class _Program:
-    """A function traced and compiled for arguments of one kind."""
+    """A function traced and compiled, or written down, for arguments of one kind."""
 
     def __init__(
         self, function: Callable[..., Tree], leaves: list[Any], structure: Any, at: list[int],
-        tensors: list[torch.Tensor],
+        tensors: list[torch.Tensor], lower: Callable[[torch.fx.GraphModule], Program] | None = None,
     ) -> None:  # fmt: skip
         self._leaves: list[Any] = []
         self._at: list[int] = []
@@ -84,10 +108,10 @@ class _Program:
                 self._leaves[i] = None
             return found
 
-        with torch.no_grad(), tracing_a_program():
+        with torch.no_grad(), tracing_a_program(replayed=lower is not None):
             graph = make_fx(of_tensors, tracing_mode="fake", _allow_non_fake_inputs=True)(*_distinct(tensors))
         self._constants = _lift_constants(graph)
-        self._run = lowered(graph)
+        self._run = (lower or lowered)(graph)
 
     def __call__(self, tensors: list[torch.Tensor]) -> Tree:
         with torch.no_grad():

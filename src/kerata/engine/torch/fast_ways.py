@@ -15,7 +15,7 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from kerata import config
 from kerata.engine.protocol import Array
-from kerata.engine.torch.tensors import as_tensor, is_traced, nested_gradients
+from kerata.engine.torch.tensors import as_tensor, is_traced, nested_gradients, takes_kernels
 
 __all__ = ["fast_ways"]
 
@@ -137,6 +137,7 @@ def dot_product_attention(
 
 
 def _has_a_kernel(x: Array, *others: Array) -> bool:
+    # Not in a recording: a fake tensor does not tell what the kernel keeps for its gradient.
     alike = all(y.dtype == x.dtype and not is_traced(y) for y in others)
     # The kernels' gradients have no gradients.
     return alike and x.dtype in (torch.float32, torch.float64) and not is_traced(x) and x.numel() > 0 and (
@@ -181,7 +182,7 @@ def adam(
     rule: Any, w: Tensors, g: Tensors, lr: Array, t: Array, m: Tensors, v: Tensors, *largest: Tensors
 ) -> tuple[Tensors, ...]:
     tensors = [x for column in (w, g, m, v, *largest) for x in column]
-    alike = all(x.dtype == torch.float32 and x.device == lr.device and not is_traced(x) for x in tensors)
+    alike = all(x.dtype == torch.float32 and x.device == lr.device and takes_kernels(x) for x in tensors)
     if not alike or (torch.is_grad_enabled() and any(x.requires_grad for x in g)):
         return NotImplemented
     with torch.no_grad():
@@ -206,7 +207,7 @@ def jointly(function: Callable[..., tuple[Any, ...]], rows: list[tuple[Any, ...]
     groups: dict[Any, list[int]] = {}
     for i, row in enumerate(rows):
         first = row[0]
-        alone = first.numel() > _SMALL or any(x.shape != first.shape or is_traced(x) for x in row)
+        alone = first.numel() > _SMALL or any(x.shape != first.shape or not takes_kernels(x) for x in row)
         groups.setdefault(i if alone else tuple((x.dtype, x.device) for x in row), []).append(i)
     results: list[tuple[Any, ...]] = [()] * len(rows)
     for places in groups.values():

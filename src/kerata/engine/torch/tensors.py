@@ -20,9 +20,9 @@ from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 from kerata import config, errors
 
 __all__ = [
-    "NeedsValues", "as_dtype", "as_tensor", "concrete", "device", "dtype_name", "is_traced",
-    "nested_gradients", "on_device", "only_shapes", "taking_gradients", "taking_own_gradient", "to_numpy",
-    "tracing_a_program", "valueless", "without_values",
+    "NeedsValues", "as_dtype", "as_tensor", "being_recorded", "concrete", "device", "dtype_name", "is_traced",
+    "nested_gradients", "on_device", "only_shapes", "takes_kernels", "taking_gradients", "taking_own_gradient",
+    "to_numpy", "tracing_a_program", "valueless", "without_values",
 ]  # fmt: skip
 
 _NARROW = {
@@ -79,6 +79,7 @@ def _default(dtype: torch.dtype) -> torch.dtype:
 class _Local(threading.local):
     device: torch.device | None = None
     tracing: bool = False  # whether a program is being traced, which will be run with values
+    replayed: bool = False  # and whether by the operations that are called now
     gradients: int = 0  # how many gradients are being taken around
 
 
@@ -113,13 +114,24 @@ class NeedsValues(Exception):
 
 
 @contextlib.contextmanager
-def tracing_a_program(tracing: bool = True) -> Iterator[None]:
+def tracing_a_program(tracing: bool = True, replayed: bool = False) -> Iterator[None]:
     """Refuse inside the block to go on where only a result's shape would be right."""
-    previous, _local.tracing = _local.tracing, tracing
+    previous = _local.tracing, _local.replayed
+    _local.tracing, _local.replayed = tracing, replayed
     try:
         yield
     finally:
-        _local.tracing = previous
+        _local.tracing, _local.replayed = previous
+
+
+def being_recorded() -> bool:
+    """Return whether a function is run to note its operations, which are then replayed one by one."""
+    return _local.replayed and without_values()
+
+
+def takes_kernels(x: torch.Tensor) -> bool:
+    """Return whether kernels that PyTorch wrote for whole formulas can be called with `x`, now or in a replay."""
+    return not is_traced(x) or (_local.replayed and not _functorch.is_functorch_wrapped_tensor(x))
 
 
 def valueless(x: Any) -> bool:

@@ -19,10 +19,12 @@ from kerata import errors, tree
 from kerata.engine.eager_loops import Loops, per_leaf
 from kerata.engine.protocol import Array, Spec, Tree
 from kerata.engine.torch import namespace
-from kerata.engine.torch.compiling import ASKING_FOR_VALUES, compile
+from kerata.engine.torch.compiling import ASKING_FOR_VALUES, compile, record
 from kerata.engine.torch.tensors import (
+    NeedsValues,
     as_dtype,
     as_tensor,
+    being_recorded,
     concrete,
     device,
     dtype_name,
@@ -35,9 +37,9 @@ from kerata.engine.torch.tensors import (
 )  # fmt: skip
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "jvp", "vmap", "scan",
-    "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient", "stop_gradient",
-    "no_gradients", "concrete", "block_until_ready",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record", "jvp",
+    "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
+    "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; no memory is taken.
@@ -220,7 +222,15 @@ def vmap(function: Callable[..., Tree], in_axes: Any, out_axes: Any) -> Callable
 
 
 _loops = Loops(as_tensor, only_shapes, valueless, namespace, abstract)
-scan, fori_loop, while_loop = _loops.scan, _loops.fori_loop, _loops.while_loop
+fori_loop, while_loop = _loops.fori_loop, _loops.while_loop
+
+
+def scan(step: Callable, init: Tree, xs: Tree, length: int | None, reverse: bool) -> tuple[Tree, Tree]:
+    if being_recorded():
+        raise NeedsValues("a recording would hold every step of a loop")
+    return _loops.scan(step, init, xs, length, reverse)
+
+
 associative_scan = _loops.associative_scan
 
 

@@ -61,8 +61,7 @@ def _there_and_back(node: Any) -> None:
 
 def _with_bias(node: Any) -> None:
     """Let a matrix product or a convolution add the vector that `node` adds to its last axis, or to its channels."""
-    operands: list[Any] = list(node.args)
-    product, bias = operands
+    product, bias = node.args
     chain = []
     while getattr(product, "target", None) in _VIEWS and len(product.users) == 1:
         chain.append(product)
@@ -71,10 +70,10 @@ def _with_bias(node: Any) -> None:
         bias = bias.args[0]  # (F) as (1, 1, F)
     if not all(isinstance(x, Node) for x in (product, bias)) or len(product.users) != 1 or not bias < product:
         return
-    values: list[Any] = [n.meta.get("val") for n in (node, product, bias)]
-    if any(not isinstance(x, torch.Tensor) for x in values):
+    nodes: list[Any] = [node, product, bias]
+    result, output, vector = (n.meta.get("val") for n in nodes)
+    if not all(isinstance(x, torch.Tensor) for x in (result, output, vector)):
         return
-    result, output, vector = values
     features = result.shape[-1:]
     if vector.shape != features or node.args[1].meta["val"].shape[-1:] != features or vector.dtype != output.dtype:
         return

@@ -74,8 +74,9 @@ class Steps(Layer):
             metrics, weighted_metrics: lists of names, metrics or functions; the second kind sees sample weights.
             run_eagerly: run each step in Python, uncompiled, to look inside.
             steps_per_execution: kept for Keras; the loop itself chooses how many steps go into one call.
-            jit_compile: whether steps are compiled; "auto" for yes on JAX, and no on PyTorch, where `call` may then
-                branch on values as Python does.
+            jit_compile: whether steps are compiled; "auto" for yes on JAX. On PyTorch "auto" repeats the operations of
+                a step that kerata's own parts make up, and runs in Python what you wrote, which may branch on values;
+                False runs all in Python.
             auto_scale_loss: scale the loss with the "mixed_float16" policy.
 
         Example:

@@ -79,6 +79,14 @@ def test_nests_go_in_and_come_out():
         np.testing.assert_array_equal(result["parts"][1].first, x["b"])
 
 
+@pytest.mark.parametrize("size", [2, 200])  # on one thread, and on all
+def test_small_and_large_samples(size):
+    net = kerata.Sequential([kerata.Input((size, size)), layers.Activation("tanh")])
+    x = np.random.default_rng(1).random((1, size, size), dtype="float32")
+    for result in both_ways(net, x):
+        np.testing.assert_allclose(result, np.tanh(x), rtol=1e-5)
+
+
 def test_a_number_for_a_batch():
     class Total(kerata.Model):
         def call(self, x):

@@ -98,7 +98,8 @@ class Program:
             logs, _ = self._pure_step(values, tree.map_structure(lambda a: None if a is None else a[0], data))
             return tree.map_structure(lambda a: a[None], logs)
 
-        self._only_step = engine.transforms.compile(only_step)
+        self._only_step = only_step
+        self._only_steps: dict[Any, Any] = {}
         self.created: list[Variable] = []
 
     def prepare(self, block: Block) -> bool:
@@ -111,7 +112,12 @@ class Program:
         logs, _ = engine.transforms.abstract(self._pure_step, values, batch)
         self._logs[key] = tree.map_structure(lambda s: Spec((capacity, *s.shape), s.dtype), logs)
         self._writes[key] = self._written
-        return not self.created
+        if self.created:
+            return False
+        if self.compiled and self._needs_no_loop(block):
+            data = tree.map_structure(_spec, block.data)
+            self._only_steps[key] = engine.transforms.compile_for(self._only_step, values, data)
+        return True
 
     def _needs_no_loop(self, block: Block) -> bool:
         return not self.compiled or block.shape[0] == 1 and not self._writes[block.shape]
@@ -153,7 +159,7 @@ class Program:
             with remembered(), contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
                 return [*(logs or []), *(self._one(block.batch(i)) for i in range(start, stop))]
         if self._needs_no_loop(block):
-            return self._only_step([v.raw_value() for v in self.variables], block.data)
+            return self._only_steps[block.shape]([v.raw_value() for v in self.variables], block.data)
         with _interrupts_deferred():
             writes = self._writes[block.shape]
             written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)

@@ -255,6 +255,8 @@ def _call_all(hook: str) -> Callable[..., None]:
 
     @functools.wraps(getattr(Callback, hook))
     def method(self: CallbackList, *args: Any, **kwargs: Any) -> None:
+        if not self.callbacks:
+            return
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         _, *given, logs = bound.arguments.values()

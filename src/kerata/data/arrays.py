@@ -48,6 +48,8 @@ def as_array(x: Any, where: str) -> Any:
     """Return one leaf of the data as an array (of the engine, of NumPy, or `Rows`): of numbers or of text."""
     if isinstance(x, Rows):
         return x
+    if type(x) is np.ndarray:
+        return _checked(x, where)
     if isinstance(x, np.memmap) or hasattr(x, "chunks") and hasattr(x, "shape"):  # h5py, zarr
         return Rows(x.__getitem__, x.shape, narrowed(x.dtype)) if len(x.shape) else np.asarray(x[()])
     if hasattr(x, "tocsr") and len(x.shape) == 2:
@@ -217,7 +219,9 @@ def arrays_of(x: Any, where: str, leaf: Callable[[Any, str], Any] = standardize)
 
 def is_array_data(x: Any) -> bool:
     """Return whether `x` is arrays (in any nest), not an iterable of batches."""
-    if isinstance(x, (dict, list, tuple, range, python_array.array)) or columns.is_table(x) or columns.is_column(x):
+    if isinstance(x, (np.ndarray, dict, list, tuple, range, python_array.array)):
+        return True
+    if columns.is_table(x) or columns.is_column(x):
         return True
     if isinstance(x, (str, bytes)) or x is None or hasattr(x, "_epochs") or hasattr(x, "__next__"):
         return False

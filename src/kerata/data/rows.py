@@ -19,11 +19,15 @@ def float_dtype() -> str:
 
 
 def narrowed(dtype: Any) -> np.dtype:
-    """Return the dtype that data of `dtype` are given in: double precision becomes the float that people have set."""
+    """Return the dtype that data of `dtype` are given in: double precision becomes the float that people have set.
+
+    Engines know the machine's own order of bytes alone.
+    """
     dtype = np.dtype(dtype)
-    if config.floatx() == "float64":
+    dtype = dtype if dtype.isnative else dtype.newbyteorder("=")
+    if dtype.char not in "dD" or config.floatx() == "float64":
         return dtype
-    return np.dtype({"float64": float_dtype(), "complex128": "complex64"}.get(dtype.name, dtype))
+    return np.dtype(float_dtype() if dtype.char == "d" else "complex64")
 
 
 class Rows:

@@ -8,10 +8,11 @@ weighted wrongly.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from kerata import config, engine, errors, tree
 from kerata.data import columns
 from kerata.data.arrays import arrays_of, count_rows, is_array_data
+from kerata.data.batches import HubBatches, Indexed, mapped, number_of_batches
 from kerata.data.gather import RESIDENT_BYTES, gatherer
 from kerata.data.loader import DataLoader
 from kerata.data.map_style import ArrayDataset, ConcatDataset, Subset
@@ -26,14 +28,11 @@ from kerata.data.prefetch import prefetched
 from kerata.data.rows import Rows
 
 __all__ = [
-    "ArraySource", "Block", "IterableSource", "KeptSource", "Mapped", "Source", "make_source", "split_validation",
+    "ArraySource", "Block", "IterableSource", "KeptSource", "Source", "make_source", "split_validation",
 ]  # fmt: skip
 
 BLOCK_BYTES = 16 << 20
 """About the size of a block: a few of them are held at a time, and a call of the compiled loop runs one at most."""
-
-ENDLESS = 1 << 40
-"""A data set that says to hold so many batches goes on for ever: Grain says `sys.maxsize`, cut into batches."""
 
 
 @dataclasses.dataclass
@@ -47,14 +46,14 @@ class Block:
     data: Any
     steps: int
 
-    @property
+    @functools.cached_property
     def shape(self) -> tuple[int, int]:
         """The capacity in batches, and the rows of a batch."""
         return next(tuple(a.shape[:2]) for a in tree.flatten(self.data) if a is not None)  # type: ignore[return-value]
 
     def batch(self, step: int) -> Any:
-        """Return the batch of one step."""
-        return tree.map_structure(lambda a: None if a is None else a[step], self.data)
+        """Return the batch of one step, as arrays of the engine."""
+        return tree.map_structure(lambda a: None if a is None else engine.arrays.as_array(a[step]), self.data)
 
 
 class Source:
@@ -124,7 +123,7 @@ class ArraySource(Source):
         self.batch_size = min(self.batch_size, max(self.rows, 1))
         self.shuffle = shuffle
         self.steps = math.ceil(self.rows / self.batch_size)
-        self._random = np.random.default_rng(seed)
+        self._seed, self._random = seed, None
         size = sum(self.leaves[i].nbytes for i in self._present)
         self._row_bytes = size / max(self.rows, 1)
         self._resident = engine.devices.platform() != "cpu" and size <= RESIDENT_BYTES
@@ -138,6 +137,8 @@ class ArraySource(Source):
         """Draw the order of rows for one epoch; None for the order as given."""
         if not self.shuffle:
             return None
+        if self._random is None:
+            self._random = np.random.default_rng(self._seed)
         if self.shuffle == "batch":
             whole = self.rows // self.batch_size
             batches = self._random.permutation(whole)[:, None] * self.batch_size + np.arange(self.batch_size)
@@ -159,6 +160,14 @@ class ArraySource(Source):
         gathered = lambda: (self._gathered(*piece) for piece in plan)  # noqa: E731
         yield from prefetched(gathered, depth=1) if len(plan) > 2 else gathered()
 
+    def only_batch(self) -> Block | None:
+        """Return all the data where they lie, as a block; None for several batches and for what is no array."""
+        # An engine that does not compile may write to its inputs.
+        in_place = engine.transforms.compiled and all(isinstance(self.leaves[i], np.ndarray) for i in self._present)
+        if self.steps != 1 or self.shuffle or not in_place:
+            return None
+        return Block(self._spec.unflatten([None if a is None else _narrow(a[None]) for a in self.leaves]), 1)
+
     def _pieces(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         """Yield the row numbers of each block, and how many batches a block holds."""
         per_block = max(1, int(BLOCK_BYTES / max(self._row_bytes, 1) / self.batch_size))
@@ -171,6 +180,11 @@ class ArraySource(Source):
             self._gatherers = [None if a is None else gatherer(a, self._resident) for a in self.leaves]
         data = [None if take is None else take(index, capacity) for take in self._gatherers]
         return Block(self._spec.unflatten(data), len(index))
+
+
+def _narrow(array: np.ndarray) -> Any:
+    """Return an array in a dtype of the engine, which may count in 32 bits."""
+    return engine.arrays.as_array(array) if array.dtype.itemsize == 8 else array
 
 
 class IterableSource(Source):
@@ -193,7 +207,7 @@ class IterableSource(Source):
         self.on_epoch_end = getattr(iterable, "on_epoch_end", nothing)
         self._iterator: Iterator[Any] | None = None
         self._first: Any = None
-        count = _count(iterable)
+        count = number_of_batches(iterable)
         if count == math.inf and steps is None and config.max_steps_per_epoch() is None:
             raise errors.InvalidArgument(
                 "the data have no end.", where=where, expected="a number of steps",
@@ -310,18 +324,6 @@ def batch_parts(batch: Any) -> tuple:
     return tuple(batch) if several else (batch,)
 
 
-def _count(batches: Any) -> float | None:
-    """Return how many batches there are; infinity for data without end, None where it is not known."""
-    if callable(getattr(batches, "cardinality", None)):  # as of tf.data
-        count = int(batches.cardinality())
-        return count if count >= 0 else math.inf if count == -1 else None
-    try:
-        count = len(batches) if hasattr(batches, "__len__") else None
-    except (TypeError, NotImplementedError):
-        return None
-    return math.inf if count is not None and count >= ENDLESS else count
-
-
 def _packed(batch: tuple) -> Any:
     """Return a batch as a step receives it: x alone, where x is one array or a dict, or the tuple."""
     return batch[0] if len(batch) == 1 and not isinstance(batch[0], (tuple, list)) else batch
@@ -361,7 +363,7 @@ def opened(
     elif isinstance(x, ArrayDataset) and y is None and sample_weight is None and len(x.arrays) <= 3:
         x, y, sample_weight = (*x.arrays, None, None)[:3]
     elif columns.is_stream(x):
-        x = _HubBatches(x, batch_size or 32)
+        x = HubBatches(x, batch_size or 32)
     elif _gives_samples(x):
         x = DataLoader(x, batch_size or 32, shuffle=bool(shuffle) and hasattr(x, "__getitem__"), seed=seed)
     given = {"y": y, "sample_weight": sample_weight}
@@ -411,72 +413,13 @@ def make_source(
                 "an iterable of batches brings its own targets.", where=where, expected="y=None, sample_weight=None",
                 hint='let it yield (x, y) or (x, y, sample_weight); or dicts, and y="..." names the entry',
             )  # fmt: skip
-        return IterableSource(x if hasattr(x, "__iter__") else _Indexed(x), steps, class_weight, where)
+        return IterableSource(x if hasattr(x, "__iter__") else Indexed(x), steps, class_weight, where)
     raise errors.InvalidType(
         "these data are not understood.", where=f"{where}: x", got=type(x).__name__,
         expected="an array, a nest of arrays, or an iterable that yields batches",
         hint="the parentheses are missing: call the generator function" if inspect.isgeneratorfunction(x) else
         "turn it into arrays first: numpy.asarray(x)",
     )  # fmt: skip
-
-
-class Mapped:
-    """Batches, each run through a function."""
-
-    def __init__(self, batches: Any, function: Callable[[Any], Any]) -> None:
-        self._batches: Any = batches if hasattr(batches, "__iter__") else _Indexed(batches)
-        self._function = function
-        for hook in ("on_epoch_begin", "on_epoch_end", "_end"):
-            if hasattr(batches, hook):
-                setattr(self, hook, getattr(batches, hook))
-        if hasattr(batches, "_peek"):
-            self._peek = lambda: function(batches._peek())
-
-    def cardinality(self) -> int:
-        """Return the number of batches, -1 for no end, -2 where it is not known."""
-        count = _count(self._batches)
-        return -2 if count is None else -1 if count == math.inf else int(count)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._function, self._batches)
-
-
-class _MappedOnce(Mapped):
-    """Of a generator, which goes on where it stopped."""
-
-    def __iter__(self) -> _MappedOnce:
-        return self
-
-    def __next__(self) -> Any:
-        return self._function(next(self._batches))
-
-
-def mapped(batches: Any, function: Callable[[Any], Any]) -> Mapped:
-    """Return batches run through a function; those of a generator can be read once as before."""
-    return (_MappedOnce if hasattr(batches, "__next__") else Mapped)(batches, function)
-
-
-class _HubBatches:
-    """Batches of a Hugging Face data set that is read from front to back: dicts of columns."""
-
-    def __init__(self, rows: Any, batch_size: int) -> None:
-        self._rows, self._batch_size = rows, batch_size
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows.iter(self._batch_size))
-
-
-class _Indexed:
-    """Iterates over what has only `__getitem__` and `__len__`."""
-
-    def __init__(self, items: Any) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self._items[i] for i in range(len(self._items)))
 
 
 def split_validation(data: tuple, fraction: float) -> tuple[tuple, tuple]:

@@ -170,6 +170,10 @@ class Transforms(Protocol):
         """
         ...
 
+    def compile_for(self, function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
+        """Return `function` compiled as is best for arguments like `specs`; only of engines that are `compiled`."""
+        ...
+
     def jvp(self, function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:
         """Return the value and the directional derivative."""
         ...

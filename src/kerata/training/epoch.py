@@ -11,7 +11,7 @@ from kerata.data.sources import ArraySource, Source
 from kerata.training import memory, nans
 from kerata.training.loop import Program, on_host, run_block
 
-__all__ = ["EpochRunner", "stacked"]
+__all__ = ["EpochRunner", "rows_of", "stacked"]
 
 _ACTIVITIES = {"train": "training", "test": "evaluating", "predict": "predicting"}
 
@@ -58,7 +58,7 @@ class EpochRunner:
             self.seen += steps
             if self.mode == "predict":
                 self._predictions.append((stacked(logs, program), steps))
-            elif program.compiled:
+            else:
                 program.reuse(block, logs)
             if self.seen == self.limit or self._stopped:
                 break
@@ -95,7 +95,7 @@ class EpochRunner:
         logs: Any = None
         if not self._exact:
             return run_block(program, block, on_chunk, steps)
-        logs = program.empty_logs(block) if program.compiled else None
+        logs = program.empty_logs(block)
         for i in range(steps):
             self.watchers.before_step(self.mode, offset + i)
             if on_chunk(i, i + 1, program.run(block, logs, i, i + 1)):
@@ -125,11 +125,15 @@ class EpochRunner:
             raise errors.InvalidArgument("there are no data.", where="predict: x")
 
         def joined(*parts: Any) -> np.ndarray:
-            arrays = [on_host(part)[:steps] for part, (_, steps) in zip(parts, self._predictions)]
-            arrays = [a.reshape(-1, *a.shape[2:]) if a.ndim > 1 else a for a in arrays]
-            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            return rows_of([on_host(part)[:steps] for part, (_, steps) in zip(parts, self._predictions)])
 
         return tree.map_structure(joined, *[part for part, _ in self._predictions])
+
+
+def rows_of(stacks: list[np.ndarray]) -> np.ndarray:
+    """Return what all batches of some stacks hold, joined along the first axis; a step may give a number, too."""
+    rows = [a.reshape(-1, *a.shape[2:]) if a.ndim > 1 else a for a in stacks]
+    return np.concatenate(rows)  # also of one: what the engine holds may not be written to
 
 
 def stacked(logs: Any, program: Program) -> Any:

@@ -19,6 +19,7 @@ from kerata import engine, errors, tree
 from kerata.core.symbolic import KerasTensor
 from kerata.data import sources
 from kerata.data.arrays import arrays_of, as_array, count_rows, is_array_data
+from kerata.data.batches import mapped
 from kerata.data.rows import Rows
 from kerata.data.sources import ArraySource, IterableSource, Source
 from kerata.training import inputs
@@ -188,7 +189,7 @@ def make_source(
             first, *rest = sources.batch_parts(batch)
             return prefix(prefix.arrays(first, where)), *rest
 
-        x = sources.mapped(x, through)
+        x = mapped(x, through)
         return sources.make_source(x, y, sample_weight, batch_size, steps, shuffle, class_weight, seed, where)
     arrays = prefix.arrays(x, where)
     rows = count_rows((arrays,), where)

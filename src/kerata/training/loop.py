@@ -3,7 +3,7 @@
 A `Program` is one of the model's step methods turned into `chunk(state, data, start, stop, logs)`, which runs the
 steps from `start` to `stop` of a block inside the engine and writes each step's result into `logs`. Both bounds are
 inputs of the compiled program: one step or a thousand run the very same code, so results do not depend on the chunk's
-length.
+length. A block of one batch, whose step writes nothing, needs no loop and no buffers: the step runs as it is.
 """
 
 from __future__ import annotations
@@ -104,6 +104,13 @@ class Program:
 
         # Only what the steps write is given away: an array of a weight that someone holds stays theirs in `predict`.
         self._chunk = engine.transforms.compile(chunk, donate=(0, 1))
+
+        def only_step(values: list[Any], data: Any) -> Any:
+            logs, _ = self._pure_step(values, tree.map_structure(lambda a: None if a is None else a[0], data))
+            return tree.map_structure(lambda a: a[None], logs)
+
+        self._only_step = only_step
+        self._only_steps: dict[Any, Any] = {}
         self.created: list[Variable] = []
 
     def prepare(self, block: Block) -> bool:
@@ -116,10 +123,20 @@ class Program:
         logs, _ = engine.transforms.abstract(self._pure_step, values, batch)
         self._logs[key] = tree.map_structure(lambda s: Spec((capacity, *s.shape), s.dtype), logs)
         self._writes[key] = self._written
-        return not self.created
+        if self.created:
+            return False
+        if self.compiled and self._needs_no_loop(block):
+            data = tree.map_structure(_spec, block.data)
+            self._only_steps[key] = engine.transforms.compile_for(self._only_step, values, data)
+        return True
+
+    def _needs_no_loop(self, block: Block) -> bool:
+        return not self.compiled or block.shape[0] == 1 and not self._writes[block.shape]
 
     def empty_logs(self, block: Block) -> Any:
-        """Return the buffers that the steps of `block` write their results into."""
+        """Return the buffers that the steps of `block` write their results into; None where they need none."""
+        if self._needs_no_loop(block):
+            return None
         if (spare := self._spare.pop(block.shape, None)) is not None:
             return spare
         shapes = self._logs[block.shape]
@@ -133,7 +150,8 @@ class Program:
 
     def reuse(self, block: Block, logs: Any) -> None:
         """Take the buffers of `empty_logs` back: what the steps wrote there is not needed any more."""
-        self._spare[block.shape] = logs
+        if not self._needs_no_loop(block):
+            self._spare[block.shape] = logs
 
     def steps_at_once(self, block: Block, remaining: int) -> int:
         """Return the number of steps of the next call, by the time that steps like those of `block` have taken."""
@@ -151,6 +169,8 @@ class Program:
         if not self.compiled:
             with remembered(), contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
                 return [*(logs or []), *self._each(block, start, stop)]
+        if self._needs_no_loop(block):
+            return self._only_steps[block.shape]([v.raw_value() for v in self.variables], block.data)
         with _interrupts_deferred():
             writes = self._writes[block.shape]
             written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
@@ -209,7 +229,8 @@ def _store(variables: list[Variable], values: list[Any]) -> None:
 def on_host(x: Any) -> np.ndarray:
     """Return a tensor as a NumPy array, bfloat16 as float32."""
     array = np.asarray(engine.arrays.to_numpy(convert(x)))
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    is_foreign = array.dtype.kind == "V"  # not one of NumPy's own; to ask each for its name takes longer
+    return array.astype(np.float32) if is_foreign and array.dtype.name == "bfloat16" else array
 
 
 def _number(x: np.ndarray) -> Any:
@@ -248,7 +269,7 @@ def run_block(
     It stops early where `on_chunk` returns True; `exact` makes each call one step. Returns the logs, stacked along a
     first axis of steps.
     """
-    logs = program.empty_logs(block) if program.compiled else None
+    logs = program.empty_logs(block)
     step, last = 0, block.steps if limit is None else min(limit, block.steps)
     while step < last:
         count = 1 if exact else program.steps_at_once(block, last - step)

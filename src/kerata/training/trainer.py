@@ -16,8 +16,8 @@ from kerata.core.symbolic import KerasTensor
 from kerata.core.variable import Variable
 from kerata.data.sources import ArraySource, Block, KeptSource, Source
 from kerata.layers.base import Layer
-from kerata.training import advice, host_prefix
-from kerata.training.epoch import EpochRunner, stacked
+from kerata.training import advice, host_prefix, memory
+from kerata.training.epoch import EpochRunner, rows_of, stacked
 from kerata.training.loop import Program, on_host, run_block
 from kerata.training.recordings import settings_of
 from kerata.training.state_passing import taking_data_only
@@ -42,12 +42,16 @@ class Trainer(Steps):
             found += self.metrics_variables
         return list(dict.fromkeys(found))
 
+    def _surroundings(self, mode: str) -> tuple[Any, ...]:
+        """Return all that a program is made for beside shapes."""
+        return mode, engine.name(), self.run_eagerly, around.autocast, config.floatx()
+
     def _program(self, mode: str, block: Block) -> Program:
         """Return the compiled program for blocks like `block`, making it when needed."""
         flags = tuple(v.trainable for v in self.variables) if mode == "train" else ()
         data, structure = tree.flatten_with_spec(block.data)
-        shapes = tuple(None if a is None else (tuple(a.shape[2:]), str(a.dtype)) for a in data)
-        key = (mode, engine.name(), structure, shapes, flags, self.run_eagerly, around.autocast, config.floatx())
+        shapes = tuple(None if a is None else (tuple(a.shape[2:]), a.dtype) for a in data)
+        key = (*self._surroundings(mode), structure, shapes, flags)
         program = self._programs.get(key)
         attempts = 0
         while program is None or not program.prepare(block):
@@ -327,11 +331,22 @@ class Trainer(Steps):
         """
         from kerata import callbacks as callbacks_module
 
+        self.stop_predicting = False
+        watched, kind = bool(callbacks or verbose), None
+        if not watched and type(x) is np.ndarray and x.dtype.itemsize < 8:  # of longer ones the values are looked at
+            kind = (*self._surroundings("predict"), x.shape, x.dtype, batch_size, steps)
+            if (program := self._programs.get(kind)) is not None:  # such an array has been the only batch before
+                return self._predict_only_batch(program, Block(x[None], 1))
         source = host_prefix.make_source(self, x, None, None, batch_size, steps, where="predict")
         self._ensure_built(source, "predict")
+        if not watched and isinstance(source, ArraySource) and (block := source.only_batch()) is not None:
+            program = self._program("predict", block)
+            outputs = self._predict_only_batch(program, block)
+            if kind is not None and source.batch[0] is x:
+                self._programs[kind] = program
+            return outputs
         limit = _fewest(steps or source.steps, config.max_steps_per_epoch())
         watchers = callbacks_module.CallbackList.ensure(callbacks, model=self, verbose=verbose, epochs=1, steps=limit)
-        self.stop_predicting = False
         watchers.on_predict_begin()
         runner = EpochRunner(self, "predict", source, watchers, limit)
         try:
@@ -341,6 +356,13 @@ class Trainer(Steps):
         outputs = runner.outputs()
         watchers.on_predict_end()
         return outputs
+
+    def _predict_only_batch(self, program: Program, block: Block) -> Any:
+        try:
+            outputs = stacked(program.run(block, program.empty_logs(block), 0, 1), program)
+        except Exception as error:
+            raise memory.explained(error, self, "predict", block) from None
+        return tree.map_structure(lambda a: rows_of([on_host(a)]), outputs)
 
     # One batch --------------------------------------------------------------------------------------------------
 
@@ -374,7 +396,7 @@ class Trainer(Steps):
         source = ArraySource(x, y, weight, batch_size=2**31 - 1, class_weight=class_weight, where=where)
         self._ensure_built(source, mode)
         self.reset_metrics()
-        block = next(source.blocks())
+        block = (mode == "predict" and source.only_batch()) or next(source.blocks())
         program = self._program(mode, block)
         logs = run_block(program, block, lambda *_: False, exact=True)
         if mode == "predict":

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from kerata.engine.jax import nn
 
-__all__ = ["products"]
+__all__ = ["inner", "products"]
 
 
 def products(function: Callable[..., Any], trained: Sequence[Any], *args: Any) -> tuple[int, int, list[Any]]:
@@ -42,7 +42,7 @@ def _count(program: Any, dependent: Sequence[bool]) -> tuple[int, int, list[bool
     for equation in program.eqns:
         inputs = [depends(atom) for atom in equation.invars]
         rule = _RULES.get(equation.primitive.name)
-        parts = _inner(equation)
+        parts = inner(equation)
         if rule is not None:
             ahead = rule(equation)
             behind, outputs = ahead * sum(inputs), [any(inputs)]
@@ -57,7 +57,7 @@ def _count(program: Any, dependent: Sequence[bool]) -> tuple[int, int, list[bool
     return forward, backward, [depends(atom) for atom in program.outvars]
 
 
-def _inner(equation: Any) -> list[Any] | None:
+def inner(equation: Any) -> list[Any] | None:
     """Return the programs that an equation runs, or None."""
     found = []
     for name in ("jaxpr", "call_jaxpr", "body_jaxpr", "fun_jaxpr", "branches"):

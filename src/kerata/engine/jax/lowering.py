@@ -33,6 +33,7 @@ __all__ = ["conv", "max_pool", "keep_mask"]
 
 _Pairs = tuple[tuple[int, int], ...]
 _MOST_TAPS = 64  # a guess: so many slices at most, lest compiling take longer than the form saves
+_LEAST_PRODUCT = 1 << 18  # multiplications; to start 16 matrix products of fewer takes longer than Winograd saves
 
 
 # ---- convolution ----------------------------------------------------------------------------------------------
@@ -71,9 +72,12 @@ class _Geometry:
         axes = zip(self.size, self.window, self.strides, self.padding, self.dilation)
         return tuple(max(0, (n + sum(p) - (w - 1) * d - 1) // s + 1) for n, w, s, p, d in axes)
 
-    def suits_winograd(self, channels: int, filters: int) -> bool:
+    def suits_winograd(self, batch: int, channels: int, filters: int) -> bool:
         plain = self.window == (3, 3) and {*self.strides, *self.dilation, self.groups} == {1}
-        return plain and min(self.out) >= 4 and min(channels, filters) >= 32
+        if not plain or min(self.out) < 4 or min(channels, filters) < 32:
+            return False
+        tiles = batch * math.prod((n + 1) // 2 for n in self.out)
+        return tiles * channels * filters >= _LEAST_PRODUCT
 
     def taps(self) -> Iterator[tuple[int, ...]]:
         """The window's positions in order: where in the padded input each one's slice begins."""
@@ -115,7 +119,7 @@ def _depthwise(x: Array, kernel: Array, shape: _Geometry) -> Array:
 
 
 def _contract_output(x: Array, kernel: Array, shape: _Geometry) -> Array:
-    if shape.suits_winograd(*kernel.shape[-2:]):
+    if shape.suits_winograd(len(x), *kernel.shape[-2:]):
         return _winograd(x, kernel, [low for low, _ in shape.padding], shape.out)
     if x.shape[-1] * math.prod(shape.window) <= _MOST_TAPS and x.shape[-1] <= 4 and shape.groups == 1:
         weights = kernel.reshape(-1, *kernel.shape[-2:])
@@ -132,7 +136,7 @@ def _contract_input(dy: Array, kernel: Array, shape: _Geometry) -> Array:
     for n, m, w, s, (low, _), d in axes:
         before = (w - 1) * d - low
         pairs.append((before, n + (w - 1) * d - before - ((m - 1) * s + 1)))
-    if shape.suits_winograd(*kernel.shape[-2:]):
+    if shape.suits_winograd(len(dy), *kernel.shape[-2:]):
         return _winograd(dy, turned, [low for low, _ in pairs], shape.size)
     names = "DHW"[-len(pairs) :]
     return lax.conv_general_dilated(
@@ -150,7 +154,7 @@ def _turned(kernel: Array, shape: _Geometry) -> Array:
 
 def _contract_kernel(x: Array, dy: Array, shape: _Geometry) -> Array:
     """The gradient by the kernel: matrix products of x's patches with dy, over all places at once."""
-    if shape.suits_winograd(x.shape[-1], dy.shape[-1]):
+    if shape.suits_winograd(len(x), x.shape[-1], dy.shape[-1]):
         return _winograd_kernel(x, dy, [low for low, _ in shape.padding], shape.out)
     channels, filters, g = x.shape[-1] // shape.groups, dy.shape[-1], shape.groups
     parts, together = _slices(x, shape), max(1, 128 // x.shape[-1])

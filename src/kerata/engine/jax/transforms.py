@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,10 +12,12 @@ import jax
 from jax import lax
 
 from kerata import errors
+from kerata.engine.jax import counting, devices
 from kerata.engine.protocol import Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record", "jvp",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for", "record",
+    "jvp",
     "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
     "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -23,6 +26,11 @@ __all__ = [
 unknown_sizes = (2520, 5040)
 differentiable = True
 compiled = True
+
+SMALL = 1 << 15
+"""Elements; up to so many a loop over them ends sooner than other threads have heard of their parts."""
+
+_ONE_THREAD: Any = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
@@ -42,6 +50,19 @@ def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Call
 
 def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
     return None
+
+
+def compile_for(function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
+    program = jax.make_jaxpr(function)(*specs).jaxpr
+    on_one_thread = devices.platform() == "cpu" and _largest(program) <= SMALL
+    return jax.jit(function, compiler_options=_ONE_THREAD if on_one_thread else None)
+
+
+def _largest(program: Any) -> int:
+    """Return the elements of the largest array that a program computes."""
+    found = [math.prod(out.aval.shape) for equation in program.eqns for out in equation.outvars]
+    inside = [_largest(part) for equation in program.eqns for part in counting.inner(equation) or ()]
+    return max(found + inside, default=0)
 
 
 def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:

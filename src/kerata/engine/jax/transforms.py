@@ -17,8 +17,7 @@ from kerata.engine.protocol import Tree
 
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for", "record",
-    "jvp",
-    "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
+    "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
     "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 

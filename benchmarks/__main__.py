@@ -23,7 +23,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, help="images of an epoch (60,000), others in proportion")
     parser.add_argument("--workload", nargs="+", choices=[row.name for row in WORKLOADS], help="only these")
     parser.add_argument("--contender", nargs="+", choices=[row.name for row in CONTENDERS], help="only these")
-    parser.add_argument("--json", type=Path, help="where to write the numbers (benchmarks/results.json)")
+    parser.add_argument("--json", type=Path, help="numbers: other rows there are kept (benchmarks/results.json)")
     parser.add_argument("--markdown", type=Path, help="where to write the tables (benchmarks/results.md)")
     chosen = parser.parse_args(arguments)
     chosen.repeats = chosen.repeats or (3 if chosen.quick else 5)
@@ -44,22 +44,25 @@ def main(arguments: list[str] | None = None) -> int:
     workloads = [row for row in WORKLOADS if not chosen.workload or row.name in chosen.workload]
     settings = harness.Settings(chosen.repeats, chosen.samples, min(10_000, chosen.samples))
     machine, packages = report.machine(), versions(contenders)
-    if machine["load_average"] > 0.25 * machine["cores"]:
-        say(f"The machine is busy (load average {machine['load_average']}): the times will say little.")
+    load = round(os.getloadavg()[0], 2)
+    if load > 0.25 * machine["cores"]:
+        say(f"The machine is busy (load average {load}): the times will say little.")
 
-    measured = []
+    rows = report.read(chosen.json, machine, packages) if chosen.json else {}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         for workload in workloads:
+            date, load = report.now(), round(os.getloadavg()[0], 2)
             least = floor.measure(workload, Path(folder)) if isinstance(workload, Work) else None
             results = harness.run(workload, contenders, settings, Path(folder), say)
-            measured.append(report.Row(workload, results, least))
+            rows[workload.name] = report.Row(workload, results, settings, least, date, load)
             # Written after each workload, so that an interrupted hour is not lost.
-            table = report.as_markdown(measured, settings, machine, packages)
-            numbers = report.as_json(measured, settings, machine, packages)
+            measured = [rows[row.name] for row in WORKLOADS if row.name in rows]
+            table = report.as_markdown(measured, machine, packages)
             _write(chosen.markdown, table)
-            _write(chosen.json, json.dumps(numbers, indent=2) + "\n")
+            _write(chosen.json, json.dumps(report.as_json(measured, machine, packages), indent=2) + "\n")
     print(table)
-    return int(any(result.note.startswith("failed") for row in measured for result in row.results))
+    taken = [result for workload in workloads for result in rows[workload.name].results]
+    return int(any(result.note.startswith("failed") for result in taken))
 
 
 def _write(file: Path | None, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import os
 import platform
 import statistics
@@ -11,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contenders import CONTENDERS
 from benchmarks.floor import Floor
 from benchmarks.harness import Result, Settings
-from benchmarks.workloads import Work, Workload, samples_of
+from benchmarks.workloads import FULL, WORKLOADS, Work, Workload, samples_of
 
-__all__ = ["Row", "as_json", "as_markdown", "machine"]
+__all__ = ["Row", "as_json", "as_markdown", "machine", "now", "read"]
 
 HOUSE = "kerata"  # the contender that the others are measured against
 
@@ -26,16 +28,28 @@ class Row:
 
     workload: Workload
     results: list[Result]
+    settings: Settings
     floor: Floor | None = None
+    date: str = ""
+    load_average: float = 0.0  # before the start
 
-    def batches(self, settings: Settings) -> float | None:
-        """Return how many batches a turn has; the last may be a part of one."""
+    @property
+    def label(self) -> str:
+        """The workload's name in the overview, with what makes this row a smaller one."""
         work = self.workload
-        return samples_of(work, settings.samples) / work.batch if isinstance(work, Work) else None
+        if not isinstance(work, Work) or self.settings.samples == FULL:
+            return work.label
+        return f"{work.label} ({samples_of(work, self.settings.samples):,} samples)"
 
-    def share_of_floor(self, result: Result, settings: Settings) -> float | None:
+    @property
+    def batches(self) -> float | None:
+        """How many batches a turn has; the last may be a part of one."""
+        work = self.workload
+        return samples_of(work, self.settings.samples) / work.batch if isinstance(work, Work) else None
+
+    def share_of_floor(self, result: Result) -> float | None:
         """Return the floor as a fraction of the time taken."""
-        batches = self.batches(settings)
+        batches = self.batches
         return self.floor.seconds(batches) / result.median if self.floor and batches and result.median else None
 
 
@@ -50,7 +64,6 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.system() + " " + platform.machine(),
         "python": platform.python_version(),
-        "load_average": round(os.getloadavg()[0], 2),
     }
 
 
@@ -66,26 +79,31 @@ def _processor() -> str:
     return f"{name} ({numbers})" if numbers else name
 
 
-def as_json(
-    measured: Measured, settings: Settings, machine: dict[str, Any], versions: dict[str, str]
-) -> dict[str, Any]:
+def now() -> str:
+    """Return the date and the time."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def as_json(measured: Measured, machine: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
+    """Return all that was measured as data, from which `read` makes the rows again."""
     return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine,
         "versions": versions,
-        "settings": dataclasses.asdict(settings),
         "workloads": [
             {
                 "name": row.workload.name,
                 "title": row.workload.title,
-                "batches": row.batches(settings),
+                "date": row.date,
+                "load_average": row.load_average,
+                "settings": dataclasses.asdict(row.settings),
+                "batches": row.batches,
                 "floor": row.floor and dataclasses.asdict(row.floor),
                 "results": [
                     {
                         **dataclasses.asdict(result),
                         "median": result.median,
                         "ratio": _ratio(result, row.results),
-                        "share_of_floor": row.share_of_floor(result, settings),
+                        "share_of_floor": row.share_of_floor(result),
                     }
                     for result in row.results
                 ],
@@ -95,24 +113,48 @@ def as_json(
     }
 
 
-def as_markdown(measured: Measured, settings: Settings, machine: dict[str, Any], versions: dict[str, str]) -> str:
+def read(file: Path, machine: dict[str, Any], versions: dict[str, str]) -> dict[str, Row]:
+    """Return the rows of an earlier run by name: none of another machine, or of packages of other versions."""
+    if not file.exists():
+        return {}
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    versions = {**numbers["versions"], **versions}  # of those that are absent here, nothing is known
+    if (numbers["machine"], numbers["versions"]) != (machine, versions):
+        return {}
+    known = {workload.name: workload for workload in WORKLOADS}
+    rows = {}
+    for kept in numbers["workloads"]:
+        if (workload := known.get(kept["name"])) is not None and kept["title"] == workload.title:
+            results = [Result(**{name: row[name] for name in _FIELDS}) for row in kept["results"]]
+            least = kept["floor"] and Floor(**kept["floor"])
+            settings = Settings(**kept["settings"])
+            rows[workload.name] = Row(workload, results, settings, least, kept["date"], kept["load_average"])
+    return rows
+
+
+_FIELDS = [field.name for field in dataclasses.fields(Result)]
+
+
+def as_markdown(measured: Measured, machine: dict[str, Any], versions: dict[str, str]) -> str:
     """Return an overview, the conditions, and a table for each workload."""
-    names = [result.contender for result in measured[0].results] if measured else []
+    there = [result.contender for row in measured for result in row.results]
+    names = list(dict.fromkeys([row.name for row in CONTENDERS if row.name in there] + there))
     overview = [["median seconds", *names]]
     for row in measured:
-        overview.append([row.workload.label, *(_cell(result, row.results) for result in row.results)])
-    parts = [_table(overview), _conditions(settings, machine, versions)]
+        by_name = {result.contender: _cell(result, row.results) for result in row.results}
+        overview.append([row.label, *(by_name.get(name, "–") for name in names)])
+    parts = [_table(overview), _conditions(machine, versions)]
     for row in measured:
-        parts += [f"### {row.workload.title}", _table(_details(row, settings))]
+        parts += [f"### {row.workload.title}", _table(_details(row)), _circumstances(row)]
         if row.floor:
-            parts.append(_floor(row.floor, row.batches(settings) or 0))
+            parts.append(_floor(row.floor, row.batches or 0))
         if notes := [f"- {result.contender}: {result.note}" for result in row.results if result.note]:
             parts.append("\n".join(notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _details(row: Row, settings: Settings) -> list[list[str]]:
-    results, batches = row.results, row.batches(settings)
+def _details(row: Row) -> list[list[str]]:
+    results, batches = row.results, row.batches
     columns = {
         "": lambda result: result.contender,
         "median s": lambda result: _number(result.median),
@@ -127,7 +169,7 @@ def _details(row: Row, settings: Settings) -> list[list[str]]:
         columns["ms a batch"] = lambda result: _number(result.median and 1000 * result.median / batches)
         columns["peak MB"] = lambda result: f"{result.peak_megabytes:.0f}" if result.peak_megabytes else "–"
     if row.floor:
-        columns["of the floor"] = lambda result: _percent(row.share_of_floor(result, settings))
+        columns["of the floor"] = lambda result: _percent(row.share_of_floor(result))
     if isinstance(row.workload, Work) and row.workload.learns:
         columns["last loss"] = lambda result: _number(result.loss)
         columns["test accuracy"] = lambda result: _number(result.test_accuracy)
@@ -146,14 +188,20 @@ def _floor(floor: Floor, batches: float) -> str:
     )
 
 
-def _conditions(settings: Settings, machine: dict[str, Any], versions: dict[str, str]) -> str:
+def _conditions(machine: dict[str, Any], versions: dict[str, str]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
-        f"Python {machine['python']}; {packages}. "
-        f"{settings.samples:,} training images; medians of {settings.repeats} turns after a warm-up; each "
-        f"framework in a process of its own with the same environment, on the CPU, one at work at a time, turn by "
-        f"turn. Load average before the start: {machine['load_average']}."
+        f"Python {machine['python']}; {packages}. Each framework in a process of its own with the same environment, "
+        f"on the CPU, one at work at a time, turn by turn."
+    )
+
+
+def _circumstances(row: Row) -> str:
+    samples = f"; {samples_of(row.workload, row.settings.samples):,} samples" if isinstance(row.workload, Work) else ""
+    return (
+        f"Medians of {row.settings.repeats} turns after a warm-up{samples}. {row.date}, load average before the start: "
+        f"{row.load_average}."
     )
 
 

@@ -159,7 +159,6 @@ def test_every_contender_finds_the_same_environment(monkeypatch, tmp_path):
 
 MACHINE = {
     "cpu": "A processor", "cores": 2, "memory_gib": 8.0, "system": "Linux x86_64", "python": "3.11.7",
-    "load_average": 0.1,
 }  # fmt: skip
 MEASURED = [
     report.Row(
@@ -169,17 +168,19 @@ MEASURED = [
             harness.Result("other", [8.0, 5.0, 30.0], [], warmup=10.0, loss=0.5, test_accuracy=0.9),
             harness.Result("absent", note="not installed: other_package"),
         ],
+        SETTINGS,
         floor.Floor(10**9, 10**6, 10**5, 2e9, 1e9, 1e10),
+        "2026-11-21 12:00 UTC",
+        0.1,
     )
 ]
 MARKDOWN = """\
-| median seconds | kerata |        other |        absent |
-|:---------------|-------:|-------------:|--------------:|
-| fake, epoch    |   2.00 | 8.00 (4.00×) | not installed |
+| median seconds           | kerata |        other |        absent |
+|:-------------------------|-------:|-------------:|--------------:|
+| fake, epoch (16 samples) |   2.00 | 8.00 (4.00×) | not installed |
 
-A processor, 2 cores, 8.0 GiB, Linux x86_64, Python 3.11.7; jax 0.10.2. 16 training images; medians of 2 turns after \
-a warm-up; each framework in a process of its own with the same environment, on the CPU, one at work at a time, turn \
-by turn. Load average before the start: 0.1.
+A processor, 2 cores, 8.0 GiB, Linux x86_64, Python 3.11.7; jax 0.10.2. Each framework in a process of its own with \
+the same environment, on the CPU, one at work at a time, turn by turn.
 
 ### A fake epoch
 
@@ -194,6 +195,8 @@ of the floor | last loss | test accuracy |
 | absent |        – |       – |       – |            – |     0 |         – |          – |          – |       – | \
            – |         – |             – |
 
+Medians of 2 turns after a warm-up; 16 samples. 2026-11-21 12:00 UTC, load average before the start: 0.1.
+
 The floor is 500 ms for each of 2 batches: 1 billion operations, 1 MB of samples and 0.1 MB of state; this \
 machine multiplies at 2 billion operations a second, and copies such samples at 1.0 GB a second and such state at 10.0.
 
@@ -202,15 +205,25 @@ machine multiplies at 2 billion operations a second, and copies such samples at 
 
 
 def test_the_tables_show_what_was_measured():
-    assert report.as_markdown(MEASURED, SETTINGS, MACHINE, {"jax": "0.10.2"}) == MARKDOWN
+    assert report.as_markdown(MEASURED, MACHINE, {"jax": "0.10.2"}) == MARKDOWN
 
 
 def test_the_json_holds_every_turn():
-    numbers = json.loads(json.dumps(report.as_json(MEASURED, SETTINGS, MACHINE, {"jax": "0.10.2"})))
+    numbers = json.loads(json.dumps(report.as_json(MEASURED, MACHINE, {"jax": "0.10.2"})))
     kerata, other, absent = numbers["workloads"][0]["results"]
     assert (kerata["seconds"], kerata["median"], kerata["ratio"]) == ([2.0, 1.0, 4.0], 2.0, 1.0)
     assert (other["ratio"], absent["median"], absent["ratio"]) == (4.0, None, None)
     assert numbers["machine"] == MACHINE
+
+
+def test_rows_of_an_earlier_run_stay(tmp_path):
+    measured = [dataclasses.replace(MEASURED[0], workload=WORKLOADS[0])]
+    file, versions = tmp_path / "results.json", {"jax": "0.10.2", "torch": "2.13.0"}
+    assert report.read(file, MACHINE, versions) == {}
+    file.write_text(json.dumps(report.as_json(measured, MACHINE, versions)))
+    assert report.read(file, MACHINE, {"jax": "0.10.2"}) == {WORKLOADS[0].name: measured[0]}
+    assert report.read(file, MACHINE, {"jax": "0.10.3"}) == {}
+    assert report.read(file, {**MACHINE, "cores": 4}, versions) == {}
 
 
 # The real rows --------------------------------------------------------------------------------------------------

@@ -113,8 +113,8 @@ class Variable:
                 "the initial value has another shape.", where=f"Variable {self.name!r}", expected=tuple(shape),
                 got=tuple(array.shape),
             )  # fmt: skip
-        if value is array and hasattr(initializer, "value"):
-            array = engine.xp.array(array, copy=True)  # two Variables never share one buffer
+        if array is value and not callable(initializer):
+            array = engine.xp.array(array, copy=True)  # a Variable shares its buffer with nobody
         return array
 
     # Value ------------------------------------------------------------------------------------------------------
@@ -181,12 +181,10 @@ class Variable:
 
     def assign(self, value: Any) -> Any:
         """Set the value; `value` must have this shape and is cast to this dtype."""
-        if isinstance(value, Variable):
-            # A copy: the compiled loop overwrites each Variable's memory by itself.
-            value = engine.xp.array(value.raw_value(), copy=True)
+        value = value.raw_value() if isinstance(value, Variable) else value
         array = self._fitting(value)
-        if self._place is not None and array is value:
-            array = engine.xp.array(array, copy=True)  # who changes the value in its place changes nothing of yours
+        if array is value:
+            array = engine.xp.array(array, copy=True)  # training overwrites the memory of Variables, and not yours
         self.assign_unchecked(array)
         return array
 

@@ -172,8 +172,11 @@ class ArraySource(Source):
         """Yield the row numbers of each block, and how many batches a block holds."""
         per_block = max(1, int(BLOCK_BYTES / max(self._row_bytes, 1) / self.batch_size))
         capacity = math.ceil(len(index) / math.ceil(len(index) / per_block))
-        for start in range(0, len(index), capacity):
-            yield index[start : start + capacity], capacity
+        # The first block is small: until it is gathered nothing is trained.
+        first = len(index) if len(index) <= capacity else max(1, capacity // 4)
+        for start, stop in itertools.pairwise((0, *range(first, len(index), capacity), len(index))):
+            yield index[start:stop], capacity
+
 
     def _gathered(self, index: np.ndarray, capacity: int) -> Block:
         if self._gatherers is None:

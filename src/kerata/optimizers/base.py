@@ -385,7 +385,8 @@ class Optimizer(Stateful, Configurable):
         new: Any = NotImplemented
         if way is not None:
             weights, *slots = map(list, zip(*olds))
-            new = way(self, weights, gradients, lr, t, *slots)
+            # Outside of a scope the values are the Variables' own, which the results replace.
+            new = way(self, weights, gradients, lr, t, *slots, may_overwrite=scopes.around.state is None)
         if new is not NotImplemented:
             new = list(zip(*new))
         elif is_elementwise(rule):

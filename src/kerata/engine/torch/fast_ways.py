@@ -179,15 +179,17 @@ Tensors = list[torch.Tensor]
 
 
 def adam(
-    rule: Any, w: Tensors, g: Tensors, lr: Array, t: Array, m: Tensors, v: Tensors, *largest: Tensors
-) -> tuple[Tensors, ...]:
+    rule: Any, w: Tensors, g: Tensors, lr: Array, t: Array, m: Tensors, v: Tensors, *largest: Tensors,
+    may_overwrite: bool = False,
+) -> tuple[Tensors, ...]:  # fmt: skip
     tensors = [x for column in (w, g, m, v, *largest) for x in column]
     alike = all(x.dtype == torch.float32 and x.device == lr.device and takes_kernels(x) for x in tensors)
     if not alike or (torch.is_grad_enabled() and any(x.requires_grad for x in g)):
         return NotImplemented
     with torch.no_grad():
         # The kernel writes into what it is given; others may hold that.
-        new = [[x.clone(memory_format=torch.contiguous_format) for x in column] for column in (w, m, v, *largest)]
+        own = torch.Tensor.contiguous if may_overwrite else _cloned
+        new = [[own(x) for x in column] for column in (w, m, v, *largest)]
         alpha = lr * torch.sqrt(1 - rule.beta_2**t) / (1 - rule.beta_1**t)
         # At an endless step the kernel corrects nothing; alpha has done that, and epsilon is added after it.
         endless = torch.full((), torch.inf, dtype=torch.float32, device=lr.device)
@@ -197,6 +199,10 @@ def adam(
             amsgrad=rule.amsgrad, maximize=False,
         )  # fmt: skip
     return tuple(new)
+
+
+def _cloned(x: Array) -> Array:
+    return x.clone(memory_format=torch.contiguous_format)
 
 
 _SMALL = 1 << 16  # elements; of more, an operation takes far longer than its call, and copies would cost memory

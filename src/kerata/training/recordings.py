@@ -31,6 +31,21 @@ _NO_SETTINGS = {
 }  # fmt: skip
 
 
+class _Is:
+    """Stands for one object, which lives on with it: its id belongs to nothing else meanwhile."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: Any) -> None:
+        self.it = it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Is) and other.it is self.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
 class _NotOurs(Exception):
     """Something that kerata knows nothing of takes part."""
 
@@ -61,7 +76,7 @@ def _gather(x: Any, found: list[Any], seen: set[int]) -> None:
     if isinstance(x, _PLAIN):
         found.append(x)
     elif kind is Variable:
-        found.append((id(x), x.trainable))
+        found.append((_Is(x), x.trainable))
     elif kind in (list, tuple, set, frozenset):
         found.append((kind, len(x)))
         for item in x:
@@ -69,10 +84,10 @@ def _gather(x: Any, found: list[Any], seen: set[int]) -> None:
     elif kind is dict:
         found.append(len(x))
         for key, value in x.items():
-            found.append(key if isinstance(key, _PLAIN) else id(key))
+            found.append(key if isinstance(key, _PLAIN) else _Is(key))
             _gather(value, found, seen)
     else:
-        found.append(id(x))
+        found.append(_Is(x))
         if id(x) not in seen and not isinstance(x, _KNOWN_BY_ITSELF) and not engine.arrays.is_array(x):
             seen.add(id(x))
             _gather_object(x, found, seen)

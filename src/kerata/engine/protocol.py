@@ -171,7 +171,7 @@ class Transforms(Protocol):
         ...
 
     def compile_for(self, function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
-        """Return `function` compiled as is best for arguments like `specs`; only of engines that are `compiled`."""
+        """Return `function` compiled as is best for arguments like `specs`, or as it is."""
         ...
 
     def jvp(self, function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:

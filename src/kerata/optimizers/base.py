@@ -385,7 +385,7 @@ class Optimizer(Stateful, Configurable):
         new: Any = NotImplemented
         if way is not None:
             weights, *slots = map(list, zip(*olds))
-            # Outside of a scope the values are the Variables' own, which the results replace.
+            # Outside of a scope the slots are the Variables' own, which the results replace.
             new = way(self, weights, gradients, lr, t, *slots, may_overwrite=scopes.around.state is None)
         if new is not NotImplemented:
             new = list(zip(*new))

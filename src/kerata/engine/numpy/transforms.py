@@ -16,9 +16,9 @@ from kerata.engine.numpy.values import Placeholder, value_of
 from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record", "jvp", "vmap",
-    "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
-    "stop_gradient", "no_gradients", "concrete", "block_until_ready",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for",
+    "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat",
+    "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; small, as the function is run.
@@ -43,6 +43,10 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 
 def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
+    return function
+
+
+def compile_for(function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
     return function
 
 

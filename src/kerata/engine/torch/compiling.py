@@ -103,7 +103,7 @@ class _Program:
                 filled[i] = tensor
             self._leaves, self._structure = tree.flatten_with_spec(function(*structure.unflatten(filled)))
             self._at = [i for i, leaf in enumerate(self._leaves) if _is_dynamic(leaf)]
-            found = _apart([as_tensor(self._leaves[i]) for i in self._at], tensors)
+            found = [as_tensor(self._leaves[i]) for i in self._at]
             for i in self._at:
                 self._leaves[i] = None
             return found
@@ -120,15 +120,6 @@ class _Program:
         for i, result in zip(self._at, results):
             leaves[i] = result
         return self._structure.unflatten(leaves)
-
-
-def _apart(results: list[torch.Tensor], inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return `results` so that none is an input or another result: who overwrites one changes nothing else."""
-    seen, apart = set(map(id, inputs)), []
-    for x in results:
-        apart.append(x.clone() if id(x) in seen else x)
-        seen.add(id(x))
-    return apart
 
 
 def _distinct(tensors: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -180,16 +180,16 @@ Tensors = list[torch.Tensor]
 
 def adam(
     rule: Any, w: Tensors, g: Tensors, lr: Array, t: Array, m: Tensors, v: Tensors, *largest: Tensors,
-    may_overwrite: bool = False,
+    may_overwrite: bool = False,  # the slots
 ) -> tuple[Tensors, ...]:  # fmt: skip
     tensors = [x for column in (w, g, m, v, *largest) for x in column]
     alike = all(x.dtype == torch.float32 and x.device == lr.device and takes_kernels(x) for x in tensors)
     if not alike or (torch.is_grad_enabled() and any(x.requires_grad for x in g)):
         return NotImplemented
     with torch.no_grad():
-        # The kernel writes into what it is given; others may hold that.
+        # The kernel writes into what it is given; others may hold a weight.
         own = torch.Tensor.contiguous if may_overwrite else _cloned
-        new = [[own(x) for x in column] for column in (w, m, v, *largest)]
+        new = [[_cloned(x) for x in w], *([own(x) for x in column] for column in (m, v, *largest))]
         alpha = lr * torch.sqrt(1 - rule.beta_2**t) / (1 - rule.beta_1**t)
         # At an endless step the kernel corrects nothing; alpha has done that, and epsilon is added after it.
         endless = torch.full((), torch.inf, dtype=torch.float32, device=lr.device)

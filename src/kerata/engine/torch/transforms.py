@@ -37,9 +37,9 @@ from kerata.engine.torch.tensors import (
 )  # fmt: skip
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record", "jvp",
-    "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
-    "stop_gradient", "no_gradients", "concrete", "block_until_ready",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for",
+    "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat",
+    "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
 # Rich in divisors, so that an unknown dimension can be split and strided; no memory is taken.
@@ -174,6 +174,10 @@ def no_gradients() -> AbstractContextManager[Any]:
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
+
+
+def compile_for(function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
+    return compile(function)
 
 
 def block_until_ready(x: Tree) -> Tree:

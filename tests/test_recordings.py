@@ -113,6 +113,18 @@ def test_what_a_user_wrote_is_run_each_time(foreign):
         assert Counting.calls >= 30 + 16  # steps of three epochs, batches of a prediction
 
 
+def test_a_bias_that_adds_an_axis_keeps_it():
+    x, kernel, bias = (np.random.default_rng(0).random(shape, "float32") for shape in ((4, 2), (2, 3), (3,)))
+
+    def biased(x, kernel, bias):
+        return kerata.ops.matmul(x, kernel) + kerata.ops.reshape(bias, (1, 1, 3))
+
+    run = engine.transforms.record(biased, *map(kerata.ops.convert_to_tensor, (x, kernel, bias)))
+    result = run(*map(kerata.ops.convert_to_tensor, (x, kernel, bias)))
+    assert result.shape == (1, 4, 3)
+    np.testing.assert_allclose(result[0], x @ kernel + bias, rtol=1e-6)
+
+
 def test_loops_and_values_are_run_in_python():
     def make():
         return kerata.Sequential([layers.Input((6, 2)), layers.SimpleRNN(4), layers.Dense(3, "softmax")])

@@ -70,9 +70,9 @@ def _with_bias(node: Any) -> None:
         bias = bias.args[0]  # (F) as (1, 1, F)
     if not all(isinstance(x, Node) for x in (product, bias)) or len(product.users) != 1 or not bias < product:
         return
-    nodes: list[Any] = [node, product, bias]
-    result, output, vector = (n.meta.get("val") for n in nodes)
-    if not all(isinstance(x, torch.Tensor) for x in (result, output, vector)):
+    nodes: list[Any] = [node, node.args[0], product, bias]
+    result, first, output, vector = (n.meta.get("val") for n in nodes)
+    if not all(isinstance(x, torch.Tensor) for x in (result, first, output, vector)) or result.shape != first.shape:
         return
     features = result.shape[-1:]
     if vector.shape != features or node.args[1].meta["val"].shape[-1:] != features or vector.dtype != output.dtype:
@@ -112,7 +112,7 @@ def _written_out(nodes: Iterable[Node]) -> Callable[..., list[torch.Tensor]]:
     """Return the operations as a function in Python, which forgets each tensor after its last use."""
     nodes = list(nodes)
     last_use = {source: node for node in nodes for source in node.all_input_nodes}
-    known: dict[str, Any] = {"getitem": operator.getitem}
+    known: dict[str, Any] = {}
     inputs: list[str] = []
     lines: list[str] = []
 

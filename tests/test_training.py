@@ -3,6 +3,7 @@
 import copy
 import os
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -381,6 +382,30 @@ def test_an_interrupt_leaves_a_whole_step_and_the_history():
     assert all(np.isfinite(w).all() for w in model.get_weights())
     model.fit(x[:10], y[:10], batch_size=2, verbose=0)  # and it goes on
     assert int(model.optimizer.iterations.numpy()) == steps + 5
+
+
+class _PressesCtrlC:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_is_heard_where_python_may_not_raise_it():
+    x, y = data(40)
+    model = compiled()
+    epochs = []
+
+    class Press(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            epochs.append(epoch)
+            if epoch == 1:
+                _PressesCtrlC()
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=100, verbose=0, callbacks=[Press()])
+    assert len(epochs) < 4
+    hook = sys.unraisablehook
+    model.fit(x, y, verbose=0)  # nothing is left of it
+    assert sys.unraisablehook is hook
 
 
 def test_early_stopping_restores_the_best_weights():

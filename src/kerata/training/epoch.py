@@ -8,7 +8,7 @@ import numpy as np
 
 from kerata import engine, errors, tree
 from kerata.data.sources import ArraySource, Source
-from kerata.training import memory, nans
+from kerata.training import interrupts, memory, nans
 from kerata.training.loop import Program, on_host, run_block
 
 __all__ = ["EpochRunner", "rows_of", "stacked"]
@@ -90,6 +90,7 @@ class EpochRunner:
                 self._is_lost = True
                 nans.tell(self.model, self.source, block.batch(stop - 1))
             self.watchers.after_steps(self.mode, offset + start, offset + stop, self._last, values)
+            interrupts.raise_lost()
             return self._stopped
 
         logs: Any = None

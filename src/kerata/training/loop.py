@@ -9,8 +9,6 @@ length. A block of one batch, whose step writes nothing, needs no loop and no bu
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +22,7 @@ from kerata.core.tracking import remembered
 from kerata.core.variable import Variable
 from kerata.data.sources import Block
 from kerata.engine.protocol import Spec
+from kerata.training import interrupts
 from kerata.training.recordings import Recordings
 
 __all__ = ["Program", "on_host", "run_block"]
@@ -171,7 +170,7 @@ class Program:
                 return [*(logs or []), *self._each(block, start, stop)]
         if self._needs_no_loop(block):
             return self._only_steps[block.shape]([v.raw_value() for v in self.variables], block.data)
-        with _interrupts_deferred():
+        with interrupts.deferred():
             writes = self._writes[block.shape]
             written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
             values = [v.raw_value() if v in fixed else None for v in self.variables]
@@ -235,26 +234,6 @@ def on_host(x: Any) -> np.ndarray:
 
 def _number(x: np.ndarray) -> Any:
     return float(x) if x.ndim == 0 else np.array(x)  # a copy: the buffer will hold others
-
-
-@contextlib.contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done: the model then stands at a whole step."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed: list[Any] = []
-    previous = signal.getsignal(signal.SIGINT)
-    if not callable(previous):
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if pressed:
-            previous(*pressed[-1])
 
 
 def run_block(

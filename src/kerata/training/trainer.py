@@ -16,7 +16,7 @@ from kerata.core.symbolic import KerasTensor
 from kerata.core.variable import Variable
 from kerata.data.sources import ArraySource, Block, KeptSource, Source
 from kerata.layers.base import Layer
-from kerata.training import advice, host_prefix, memory
+from kerata.training import advice, host_prefix, interrupts, memory
 from kerata.training.epoch import EpochRunner, rows_of, stacked
 from kerata.training.loop import Program, on_host, run_block
 from kerata.training.recordings import settings_of
@@ -159,6 +159,7 @@ class Trainer(Steps):
     # Fit --------------------------------------------------------------------------------------------------------
 
     @errors.user_facing
+    @interrupts.heeded()
     def fit(
         self,
         x: Any = None,
@@ -274,6 +275,7 @@ class Trainer(Steps):
         return logs
 
     @errors.user_facing
+    @interrupts.heeded()
     def evaluate(
         self,
         x: Any = None,
@@ -314,6 +316,7 @@ class Trainer(Steps):
         return values[0] if len(values) == 1 else values
 
     @errors.user_facing
+    @interrupts.heeded()
     def predict(
         self,
         x: Any,

@@ -159,8 +159,13 @@ class Transforms(Protocol):
         """Return a function that gives `function`'s value and its gradient by the first argument, a tree."""
         ...
 
-    def compile(self, function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
-        """Return `function` compiled, or as it is; the arguments at `donate` may be overwritten."""
+    def compile(
+        self, function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+    ) -> Callable[..., Tree]:
+        """Return `function` compiled, or as it is; the arguments at `donate` may be overwritten.
+
+        `specs` are those of all arguments, for an engine that compiles small programs in another way.
+        """
         ...
 
     def record(self, function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
@@ -168,10 +173,6 @@ class Transforms(Protocol):
 
         None where they depend on values, or where it would gain nothing.
         """
-        ...
-
-    def compile_for(self, function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
-        """Return `function` compiled as is best for arguments like `specs`, or as it is."""
         ...
 
     def jvp(self, function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:

@@ -126,7 +126,7 @@ class Program:
             return False
         if self.compiled and self._needs_no_loop(block):
             data = tree.map_structure(_spec, block.data)
-            self._only_steps[key] = engine.transforms.compile_for(self._only_step, values, data)
+            self._only_steps[key] = engine.transforms.compile(self._only_step, specs=(values, data))
         return True
 
     def _needs_no_loop(self, block: Block) -> bool:

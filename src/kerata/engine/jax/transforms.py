@@ -16,7 +16,7 @@ from kerata.engine.jax import counting, devices
 from kerata.engine.protocol import Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for", "record",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record",
     "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
     "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -43,18 +43,19 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
     return jax.value_and_grad(function, has_aux=has_aux)
 
 
-def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
-    return jax.jit(function, donate_argnums=donate)
+def compile(
+    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+) -> Callable[..., Tree]:
+    on_one_thread = specs is not None and devices.platform() == "cpu" and _is_small(function, specs)
+    return jax.jit(function, donate_argnums=donate, compiler_options=_ONE_THREAD if on_one_thread else None)
 
 
 def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
     return None
 
 
-def compile_for(function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
-    program = jax.make_jaxpr(function)(*specs).jaxpr
-    on_one_thread = devices.platform() == "cpu" and _largest(program) <= SMALL
-    return jax.jit(function, compiler_options=_ONE_THREAD if on_one_thread else None)
+def _is_small(function: Callable[..., Tree], specs: Tree) -> bool:
+    return _largest(jax.make_jaxpr(function)(*specs).jaxpr) <= SMALL
 
 
 def _largest(program: Any) -> int:

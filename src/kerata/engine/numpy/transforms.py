@@ -16,7 +16,7 @@ from kerata.engine.numpy.values import Placeholder, value_of
 from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile",
     "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat",
     "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -42,11 +42,9 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
     raise _no_derivatives()
 
 
-def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
-    return function
-
-
-def compile_for(function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
+def compile(
+    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+) -> Callable[..., Tree]:
     return function
 
 

@@ -30,7 +30,9 @@ ASKING_FOR_VALUES = (
 )  # fmt: skip
 
 
-def compile(function: Callable[..., Tree], donate: tuple[int, ...] = ()) -> Callable[..., Tree]:
+def compile(
+    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+) -> Callable[..., Tree]:
     programs: dict[Any, _Program | None] = {}
 
     def compiled(*args: Tree) -> Tree:

@@ -37,7 +37,7 @@ from kerata.engine.torch.tensors import (
 )  # fmt: skip
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "compile_for",
+    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile",
     "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat",
     "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -174,10 +174,6 @@ def no_gradients() -> AbstractContextManager[Any]:
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
-
-
-def compile_for(function: Callable[..., Tree], *specs: Tree) -> Callable[..., Tree]:
-    return compile(function)
 
 
 def block_until_ready(x: Tree) -> Tree:

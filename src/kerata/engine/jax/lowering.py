@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -71,6 +71,11 @@ class _Geometry:
         """The output's spatial shape."""
         axes = zip(self.size, self.window, self.strides, self.padding, self.dilation)
         return tuple(max(0, (n + sum(p) - (w - 1) * d - 1) // s + 1) for n, w, s, p, d in axes)
+
+    def up_to(self, out: tuple[int, ...]) -> _Geometry:
+        """The same for the first places alone, as many as `out` says."""
+        axes = zip(self.padding, self.out, out, self.strides)
+        return replace(self, padding=tuple((low, high - (n - m) * s) for (low, high), n, m, s in axes))
 
     def suits_winograd(self, batch: int, channels: int, filters: int) -> bool:
         plain = self.window == (3, 3) and {*self.strides, *self.dilation, self.groups} == {1}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,6 +15,7 @@ from jax import lax
 
 from kerata import errors
 from kerata.engine.jax import counting, devices
+from kerata.engine.jax.trimming import trimmed
 from kerata.engine.protocol import Tree
 
 __all__ = [
@@ -40,14 +43,37 @@ def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:
 
 
 def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-    return jax.value_and_grad(function, has_aux=has_aux)
+    # In a program no value can be asked for, so it may be traced before its gradient is taken.
+    return jax.value_and_grad(trimmed(function) if _program.is_written else function, has_aux=has_aux)
 
 
 def compile(
     function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
 ) -> Callable[..., Tree]:
     on_one_thread = specs is not None and devices.platform() == "cpu" and _is_small(function, specs)
-    return jax.jit(function, donate_argnums=donate, compiler_options=_ONE_THREAD if on_one_thread else None)
+    program = _written(trimmed(function)) if devices.platform() == "cpu" else function
+    return jax.jit(program, donate_argnums=donate, compiler_options=_ONE_THREAD if on_one_thread else None)
+
+
+class _Writing(threading.local):
+    is_written = False
+
+
+_program = _Writing()
+
+
+def _written(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    """Say during its trace that a program is written."""
+
+    @functools.wraps(function)
+    def writing(*args: Tree) -> Tree:
+        before, _program.is_written = _program.is_written, True
+        try:
+            return function(*args)
+        finally:
+            _program.is_written = before
+
+    return writing
 
 
 def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:

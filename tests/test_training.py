@@ -362,7 +362,15 @@ def test_several_outputs():
 # Ends --------------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupt_leaves_a_whole_step_and_the_history():
+@pytest.fixture
+def listening():
+    """Python hears Ctrl-C, also where it was started in the background, with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_leaves_a_whole_step_and_the_history(listening):
     x, y = data(4000)
     model = compiled("adam")
     model.fit(x, y, batch_size=2, epochs=1, verbose=0)  # compiled now
@@ -389,7 +397,7 @@ class _PressesCtrlC:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_interrupt_is_heard_where_python_may_not_raise_it():
+def test_an_interrupt_is_heard_where_python_may_not_raise_it(listening):
     x, y = data(40)
     model = compiled()
     epochs = []

@@ -68,9 +68,16 @@ def test_what_is_not_read_is_not_computed(reader):
     check(lambda x, kernel: reader(conv(x, kernel)), x, kernel, gives=[(10, 10)])
 
 
-def test_a_convolution_after_another_is_read_whole():
+def test_a_convolution_before_another_goes_as_far_as_that_reads():
     x, first, second = arrays((2, 15, 15, 3), (3, 3, 3, 4), (3, 3, 4, 4))
-    check(lambda x, a, b: conv(jnp.tanh(conv(x, a)), b)[:, :8, :8], x, first, second, gives=[(13, 13), (8, 8)])
+    check(lambda x, a, b: conv(jnp.tanh(conv(x, a)), b)[:, :8, :8], x, first, second, gives=[(10, 10), (8, 8)])
+    padded = lambda x, a, b: conv(conv(x, a), b, strides=2, padding=1)[:, :3, :9]  # noqa: E731
+    check(padded, x, first, second, gives=[(6, 13), (3, 7)])
+
+
+def test_one_array_as_input_and_kernel():
+    (x,) = arrays((4, 4, 4, 4))
+    check(lambda x: conv(x, x, padding=2)[:, :1, :3], x, gives=[(1, 3)])
 
 
 @pytest.mark.parametrize("options", [

@@ -73,9 +73,12 @@ class _Geometry:
         return tuple(max(0, (n + sum(p) - (w - 1) * d - 1) // s + 1) for n, w, s, p, d in axes)
 
     def up_to(self, out: tuple[int, ...]) -> _Geometry:
-        """The same for the first places alone, as many as `out` says."""
-        axes = zip(self.padding, self.out, out, self.strides)
-        return replace(self, padding=tuple((low, high - (n - m) * s) for (low, high), n, m, s in axes))
+        """The same for the first places alone, as many as `out` says; of the input no more than they read."""
+        axes = zip(self.window, self.strides, self.dilation, out)
+        reach = [(m - 1) * s + (w - 1) * d + 1 for w, s, d, m in axes]  # of the padded input
+        size = tuple(max(1, min(n, r - low)) for n, r, (low, _) in zip(self.size, reach, self.padding))
+        padding = tuple((low, r - low - n) for n, r, (low, _) in zip(size, reach, self.padding))
+        return replace(self, size=size, padding=padding)
 
     def suits_winograd(self, batch: int, channels: int, filters: int) -> bool:
         plain = self.window == (3, 3) and {*self.strides, *self.dilation, self.groups} == {1}
@@ -204,9 +207,12 @@ def _rows(x: Array) -> Array:
 
 
 def _phases(x: Array, low: Sequence[int], tiles: Sequence[int], reach: int) -> list[list[Array]]:
-    """x's values at place (i, j) of each tile, for i and j below `reach`: each (B, *tiles, C)."""
+    """x's values at place (i, j) of each tile, for i and j below `reach`: each (B, *tiles, C).
+
+    They are read by 16 transforms, each of which would compute x anew, dropout's mask and all; see `_unseen_ones`.
+    """
     ends = [2 * n + reach - 2 - a - m for n, a, m in zip(tiles, low, x.shape[1:3])]
-    x = _pad(x, tuple(zip(low, ends)), 0)
+    x = _pad(x, tuple(zip(low, ends)), 0) if any(low) or any(ends) else x / _unseen_ones(x)
 
     def phase(i: int, j: int) -> Array:
         stop = (x.shape[0], i + 2 * tiles[0] - 1, j + 2 * tiles[1] - 1, x.shape[-1])

@@ -63,8 +63,7 @@ def _evaluate(program: Any, leaves: Sequence[Any]) -> list[Any]:
     equations = list(_written_out(jaxpr, names, values))
     outputs = [_named(atom, names) for atom in jaxpr.outvars]
     extents = _extents(equations, outputs)
-    convolutions = [(e.params["shape"], extents[e.outvars[0]]) for e in equations if e.primitive.name == "conv_output"]
-    if all(shape.out == _places(extent) for shape, extent in convolutions):
+    if not any(e.primitive.name == "conv_output" and extents[e.outvars[0]] != _whole(e.outvars[0]) for e in equations):
         return jaxpr_as_fun(program)(*leaves)
     for equation in equations:
         values.update(zip(equation.outvars, _run(equation, jaxpr, extents, values)))
@@ -112,18 +111,20 @@ def _extents(equations: Sequence[Any], outputs: Sequence[Any]) -> dict[Any, _Ext
     for equation in reversed(equations):
         result = equation.outvars[0] if len(equation.outvars) == 1 else None
         extent = extents.setdefault(result, _whole(result)) if result is not None else ()
-        for atom in equation.invars:
-            need(atom, _read(equation, atom, extent))
+        for place, atom in enumerate(equation.invars):
+            need(atom, _read(equation, place, extent))
     return extents
 
 
-def _read(equation: Any, atom: Any, extent: _Extent) -> _Extent:
+def _read(equation: Any, place: int, extent: _Extent) -> _Extent:
     """Return how far `equation` reads an operand when its result is needed as far as `extent`."""
-    name, params, whole = equation.primitive.name, equation.params, _whole(atom)
+    name, params, whole = equation.primitive.name, equation.params, _whole(equation.invars[place])
     if name == "slice" and not any(params["start_indices"]):
         return tuple(params["limit_indices"])
     if name in _ELEMENTWISE and whole == _whole(equation.outvars[0]):
         return extent
+    if name == "conv_output" and place == 0:
+        return (whole[0], *params["shape"].up_to(_places(extent)).size, whole[-1])
     if name == "broadcast_in_dim":
         found = [extent[axis] for axis in params["broadcast_dimensions"]]
         return tuple(min(n, m) for n, m in zip(whole, found))
@@ -141,13 +142,14 @@ def _run(equation: Any, jaxpr: Any, extents: dict[Any, _Extent], values: dict[An
     """Return the results of an equation, each at least as far as it is needed."""
     name, params = equation.primitive.name, dict(equation.params)
     operands = [atom.val if isinstance(atom, Literal) else values[atom] for atom in equation.invars]
-    if name not in _CUT or extents[equation.outvars[0]] == _whole(equation.outvars[0]):
+    if name not in _CUT:
         variables = [atom for atom in equation.invars if not isinstance(atom, Literal)]
         alone = jaxpr.replace(constvars=[], invars=variables, outvars=equation.outvars, eqns=[equation])
         return eval_jaxpr(alone, (), *(values[v] for v in variables))
     extent = extents[equation.outvars[0]]
     if name == "conv_output":
-        params["shape"] = params["shape"].up_to(_places(extent))
+        shape = params["shape"] = params["shape"].up_to(_places(extent))
+        operands[0] = _cut(operands[0], (len(operands[0]), *shape.size, operands[0].shape[-1]))
     elif name == "broadcast_in_dim":
         params["shape"] = extent
         operands[0] = _cut(operands[0], [extent[axis] for axis in params["broadcast_dimensions"]])
@@ -158,4 +160,5 @@ def _run(equation: Any, jaxpr: Any, extents: dict[Any, _Extent], values: dict[An
 
 def _cut(x: Any, extent: Sequence[int]) -> Any:
     shape = jnp.shape(x)
-    return lax.slice(x, [0] * len(shape), [min(n, m) for n, m in zip(shape, extent)])
+    stop = tuple(map(min, shape, extent))
+    return x if stop == shape else lax.slice(x, [0] * len(shape), stop)

@@ -115,8 +115,9 @@ class Weighted(Stateful):
     def _own_weights(self) -> list[Variable]:
         return _weights_among(members(self))
 
-    def _sublayers(self) -> list[Layer]:
-        return unique(m for m in members(self) if isinstance(m, Weighted))  # type: ignore[misc]
+    def _sublayers(self, held: list[Any] | None = None) -> list[Layer]:
+        held = members(self) if held is None else held  # to walk a model is slow: once is enough
+        return unique(m for m in held if isinstance(m, Weighted))  # type: ignore[misc]
 
     def _flatten_layers(self, include_self: bool = True) -> list[Layer]:
         inner = [layer for child in self._sublayers() for layer in child._flatten_layers()]
@@ -125,14 +126,15 @@ class Weighted(Stateful):
     @property
     def weights(self) -> list[Variable]:
         """The weights, of the layers inside too; without seeds and metrics."""
-        return unique([*self._own_weights(), *(w for layer in self._sublayers() for w in layer.weights)])
+        held = members(self)
+        return unique([*_weights_among(held), *(w for layer in self._sublayers(held) for w in layer.weights)])
 
     @property
     def variables(self) -> list[Variable]:
         """The weights and the states of seed generators."""
         held = members(self)
         seeds = [m.state for m in held if isinstance(m, SeedGenerator)]
-        inner = [v for layer in self._sublayers() for v in layer.variables]
+        inner = [v for layer in self._sublayers(held) for v in layer.variables]
         return unique([*_weights_among(held), *seeds, *inner])
 
     @property
@@ -161,8 +163,9 @@ class Weighted(Stateful):
         return self._held_metrics()
 
     def _held_metrics(self) -> list[Any]:  # not those that a model inside was compiled with
-        own = [m for m in members(self) if hasattr(m, "update_state") and hasattr(m, "result")]
-        return unique([*own, *(m for layer in self._sublayers() for m in layer._held_metrics())])
+        held = members(self)
+        own = [m for m in held if hasattr(m, "update_state") and hasattr(m, "result")]
+        return unique([*own, *(m for layer in self._sublayers(held) for m in layer._held_metrics())])
 
     @property
     def metrics_variables(self) -> list[Variable]:

@@ -163,9 +163,6 @@ class Sequential(Model):
         """The layers of the stack, without the Input."""
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
-    def _sublayers(self) -> list[Layer]:
-        return list(self._layers)
-
     def _built_graph(self, what: str) -> Function:
         if self._graph is None:
             raise errors.NotBuilt(

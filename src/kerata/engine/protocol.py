@@ -160,11 +160,13 @@ class Transforms(Protocol):
         ...
 
     def compile(
-        self, function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+        self, function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None,
+        learns: bool = True,
     ) -> Callable[..., Tree]:
         """Return `function` compiled, or as it is; the arguments at `donate` may be overwritten.
 
-        `specs` are those of all arguments, for an engine that compiles small programs in another way.
+        `specs` are those of all arguments, for an engine that compiles small programs in another way; `learns` says
+        whether gradients may be taken inside.
         """
         ...
 

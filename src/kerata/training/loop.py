@@ -83,7 +83,7 @@ class Program:
             self._recordings = Recordings(pure_step, written, settings)
 
         # The inner function is compiled too: its trace is made once and used for both the shapes and the loop.
-        self._pure_step = engine.transforms.compile(pure_step)
+        self._pure_step = engine.transforms.compile(pure_step, learns=learns)
 
         def chunk(
             written: list[Any], logs: Any, values: list[Any], data: Any, start: Any, stop: Any

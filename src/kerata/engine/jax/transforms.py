@@ -48,11 +48,12 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 
 def compile(
-    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None, learns: bool = True
 ) -> Callable[..., Tree]:
     on_one_thread = specs is not None and devices.platform() == "cpu" and _is_small(function, specs)
-    program = _written(trimmed(function)) if devices.platform() == "cpu" else function
-    return jax.jit(program, donate_argnums=donate, compiler_options=_ONE_THREAD if on_one_thread else None)
+    if devices.platform() == "cpu":  # what takes gradients is trimmed where it does
+        function = _written(function) if learns else trimmed(function)
+    return jax.jit(function, donate_argnums=donate, compiler_options=_ONE_THREAD if on_one_thread else None)
 
 
 class _Writing(threading.local):

@@ -58,6 +58,8 @@ def trimmed(function: Callable[..., Tree]) -> Callable[..., Tree]:
 
 def _evaluate(program: Any, leaves: Sequence[Any]) -> list[Any]:
     jaxpr = program.jaxpr
+    if not _has_convolutions(jaxpr):
+        return jaxpr_as_fun(program)(*leaves)
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*program.consts, *leaves]))
     names: dict[Any, Any] = {}
     equations = list(_written_out(jaxpr, names, values))
@@ -68,6 +70,13 @@ def _evaluate(program: Any, leaves: Sequence[Any]) -> list[Any]:
     for equation in equations:
         values.update(zip(equation.outvars, _run(equation, jaxpr, extents, values)))
     return [atom.val if isinstance(atom, Literal) else values[atom] for atom in outputs]
+
+
+def _has_convolutions(jaxpr: Any) -> bool:
+    return any(
+        _has_convolutions(e.params["jaxpr"].jaxpr) if e.primitive.name == "jit" else e.primitive.name == "conv_output"
+        for e in jaxpr.eqns
+    )
 
 
 def _written_out(jaxpr: Any, names: dict[Any, Any], known: dict[Any, Any]) -> Iterator[Any]:

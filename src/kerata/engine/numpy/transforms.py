@@ -43,7 +43,7 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 
 
 def compile(
-    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None, learns: bool = True
 ) -> Callable[..., Tree]:
     return function
 

@@ -31,7 +31,7 @@ ASKING_FOR_VALUES = (
 
 
 def compile(
-    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None
+    function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None, learns: bool = True
 ) -> Callable[..., Tree]:
     programs: dict[Any, _Program | None] = {}
 

@@ -11,7 +11,7 @@ jnp = jax.numpy
 
 
 @pytest.fixture(autouse=True)
-def _on_jax(monkeypatch):
+def _on_jax():
     before = kerata.config.engine()
     kerata.config.set_engine("jax")
     yield

@@ -6,6 +6,7 @@ Nothing is registered when attributes are set: a plain list or dict of layers, c
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -55,22 +56,15 @@ def members(item: Stateful) -> list[Any]:
 def _walked(item: Stateful) -> list[Any]:
     skip, found = item._not_members, []
     for name, value in vars(item).items():
-        if _may_hold[type(value)] and name not in skip:
+        if _may_hold(type(value)) and name not in skip:
             _gather(value, found)
     return found
 
 
-class _MayHold(dict[type, bool]):
-    """Whether a value of a type is asked for, or a container; most are neither, and this is asked often."""
-
-    def __missing__(self, kind: type) -> bool:
-        holds = issubclass(kind, (Variable, Stateful, list, tuple, dict))
-        if len(self) < 4096:  # types made at run time must not stay for ever
-            self[kind] = holds
-        return holds
-
-
-_may_hold = _MayHold()
+@functools.lru_cache(maxsize=4096)
+def _may_hold(kind: type) -> bool:
+    """Return whether a value of this type is asked for, or a container; most are neither, and this is asked often."""
+    return issubclass(kind, (Variable, Stateful, list, tuple, dict))
 
 
 def _gather(value: Any, found: list[Any]) -> None:
@@ -79,7 +73,7 @@ def _gather(value: Any, found: list[Any]) -> None:
         found.append(value)
     elif isinstance(value, (list, tuple, dict)):
         for item in value.values() if isinstance(value, dict) else value:
-            if _may_hold[type(item)]:
+            if _may_hold(type(item)):
                 _gather(item, found)
 
 

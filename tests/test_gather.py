@@ -1,6 +1,9 @@
 """Gathering rows into stacks of batches, against plain indexing."""
 
+import functools
 import gc
+import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,8 +11,9 @@ import pytest
 import kerata
 from kerata import engine
 from kerata.data import gather as gather_module
-from kerata.data.gather import gatherer
+from kerata.data.gather import gathered
 from kerata.data.rows import Rows
+from kerata.engine.picking import Picked
 
 VALUES = np.arange(60.0, dtype="float32").reshape(20, 3)
 ORDER = np.random.default_rng(0).permutation(20)
@@ -23,22 +27,87 @@ def read_rows(path):
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
-@pytest.mark.parametrize("kind", ["host", "resident", "file"])
+@pytest.mark.parametrize("kind", ["host", "engine", "file"])
 def test_rows_in_any_order(name, kind, tmp_path):
-    array = read_rows(tmp_path / "x.bin") if kind == "file" else VALUES
     with engine.using(name):
-        gather = gatherer(array, resident=kind == "resident")
+        array = {"host": VALUES, "engine": engine.arrays.as_array(VALUES), "file": read_rows(tmp_path / "x.bin")}[kind]
         for index in (INDEX, INDEX[:2], np.arange(8).reshape(2, 4), np.arange(20)[None]):
-            found = kerata.ops.convert_to_numpy(gather(index, 3))
+            found = kerata.ops.convert_to_numpy(gathered(array, index, 3))
             assert found.shape == (3, index.shape[1], 3)
             np.testing.assert_array_equal(found[: len(index)], VALUES[index])
+
+
+def misaligned(shape, dtype, cells, order: Literal["C", "F"] = "C"):
+    """Return different numbers in an array that begins so many cells behind a multiple of 64 bytes."""
+    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + 128, "uint8")
+    start = -memory.ctypes.data % 64 + cells * np.dtype(dtype).itemsize
+    array = memory[start : start + memory.size - 128].view(dtype).reshape(shape, order=order)
+    array[:] = (np.arange(array.size).reshape(shape) % 251).astype(dtype)
+    return array
+
+
+@pytest.mark.parametrize("name", ["jax", "torch", "numpy"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "int64", "bool"])
+@pytest.mark.parametrize("cells", [0, 1, 4, 7])
+def test_batches_are_picked_from_where_the_array_lies(name, dtype, cells, monkeypatch):
+    with engine.using(name):
+        if name == "jax":
+            monkeypatch.setattr("kerata.engine.jax.placing.SMALL", 0)
+        array = misaligned((9, 3, 23), dtype, cells)
+        table = (gather_module.tables([array]) or [None])[0]
+        if name == "jax" and dtype != "int64":  # which its programs do not count in
+            assert table.cells.unsafe_buffer_pointer() - array.ctypes.data == -array.ctypes.data % 64
+        assert tuple(table.shape) == array.shape
+        index = np.array([[0, 8, 3], [8, 0, 0], [7, 1, 2], [4, 5, 6]])
+        stack = Picked(table, engine.arrays.as_array(index))
+        assert tuple(stack.shape) == (4, 3, 3, 23)
+        for i, rows in enumerate(index):
+            np.testing.assert_array_equal(engine.arrays.to_numpy(stack[i]), array[rows])
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_what_cannot_be_read_in_place_is_copied_as_far_as_it_is_small(name, monkeypatch):
+    monkeypatch.setattr("kerata.engine.jax.placing.SMALL", 0)
+    arrays = [misaligned((9, 30), "float32", 4, order="F"), misaligned((9, 90), "float32", 4)[:, ::2]]
+    arrays += [misaligned((90, 3), "float32", 4)] * (name == "jax")  # rows of less than 64 bytes
+    read_only = misaligned((9, 30), "float32", 4)
+    read_only.flags.writeable = False
+    arrays += [read_only] * (name == "torch")
+    with engine.using(name):
+        for array in arrays:
+            table = (gather_module.tables([array]) or [None])[0]
+            np.testing.assert_array_equal(engine.arrays.to_numpy(table), array)
+        monkeypatch.setattr(gather_module, "COPIED_BYTES", 100)
+        assert [gather_module.tables([array]) for array in arrays] == [None] * len(arrays)
+        assert gather_module.tables([VALUES[:2, :3], arrays[0]]) is None
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_training_is_the_same_from_rows_in_place_and_from_gathered_ones(name, monkeypatch):
+    x = misaligned((203, 30), "float32", 4) / np.float32(251)
+    y = (np.arange(203) % 5).astype("float32")
+
+    def trained():
+        kerata.utils.set_random_seed(0)
+        model = kerata.Sequential([kerata.layers.Dense(8, activation="tanh"), kerata.layers.Dense(1)])
+        model.compile("adam", "mse")
+        history = model.fit(x, y, batch_size=20, epochs=2, verbose=0, sample_weight=y)
+        return [*history.history["loss"], model.evaluate(x, y, batch_size=20, verbose=0)], model.predict(x, verbose=0)
+
+    with engine.using(name):
+        monkeypatch.setattr("kerata.engine.jax.placing.SMALL", 0)
+        losses, outputs = trained()
+        monkeypatch.setattr("kerata.data.sources.tables", lambda arrays: None)
+        others, expected = trained()
+    np.testing.assert_allclose(losses, others, rtol=1e-6)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
 def test_a_buffer_is_written_again_only_when_nobody_holds_it(name, monkeypatch):
     monkeypatch.setattr(gather_module, "_pool", gather_module._Pool())
     with engine.using(name):
-        gather = gatherer(VALUES, resident=False)
+        gather = functools.partial(gathered, VALUES)
         first = gather(INDEX, 3)
         kept = engine.arrays.row(first, 1)  # a part of it counts, where it is a view
         others = [gather(INDEX[::-1], 3) for _ in range(3)]
@@ -59,7 +128,7 @@ def test_a_buffer_is_written_again_only_when_nobody_holds_it(name, monkeypatch):
 
 def test_whole_numbers_of_64_bits_become_those_of_the_engine():
     with engine.using("jax"):
-        found = gatherer(np.arange(20), resident=False)(INDEX, 3)
+        found = gathered(np.arange(20), INDEX, 3)
     assert str(found.dtype) == "int32"
     np.testing.assert_array_equal(found, INDEX)
 
@@ -71,4 +140,4 @@ def test_little_memory_is_kept(monkeypatch):
         buffers = [pool.buffer(shape, np.dtype("float32")) for _ in range(2)]
         assert all(b.ctypes.data % 64 == 0 and b.flags.writeable for b in buffers)
         del buffers
-    assert {size: len(free) for size, free in pool._free.items() if free} == {400: 2}
+    assert {size: len(free) for size, free in pool._free.items() if free} == {240: 2}

@@ -1,8 +1,7 @@
 """Gathering: rows of an array, in any order, as a stack of batches on the device.
 
-Where the device is the host's own processor, the rows go straight from where the caller has them into buffers that
-the engine reads in place: what is held twice is a few batches, never the data. On other devices the array is put there
-once, and gathers there.
+What the engine can read in place, or hold as a whole, needs no stack: the compiled loop takes the rows of each batch
+from their `tables`. Others are `gathered`, from where the caller has them into buffers that the engine reads in place.
 """
 
 from __future__ import annotations
@@ -18,10 +17,13 @@ import numpy as np
 from kerata import engine
 from kerata.data.rows import Rows
 
-__all__ = ["RESIDENT_BYTES", "gatherer"]
+__all__ = ["gathered", "tables"]
 
 RESIDENT_BYTES = 4 << 30
 """Arrays up to this size in all are held on a device that has memory of its own."""
+
+COPIED_BYTES = 64 << 20
+"""An array up to this size is copied where an engine cannot read it in the host's memory as it is."""
 
 ALIGNMENT = 64
 """Bytes; XLA reads what begins at a multiple of it without a copy."""
@@ -33,47 +35,43 @@ MAPPED_BYTES = 1 << 20
 """Buffers from this size on are pages of their own, which go back whole: the heap would keep them."""
 
 
-def gatherer(array: Any, resident: bool) -> OnDevice | OnHost:
-    """Return what gathers rows of `array`; `resident` arrays are put on the device once, the engine's own are there."""
-    on_host = isinstance(array, Rows) or isinstance(array, np.ndarray) and not resident
-    return OnHost(array) if on_host else OnDevice(array)
+def tables(arrays: list[Any]) -> list[Any] | None:
+    """Return arrays of the host or of the engine as what the engine takes rows from; None where one cannot be that."""
+    on_host = engine.devices.platform() == "cpu"
+    if not on_host and sum(array.nbytes for array in arrays) > RESIDENT_BYTES:
+        return None
+    found: list[Any] = []
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            array = engine.arrays.in_place(array, COPIED_BYTES if on_host else RESIDENT_BYTES)
+        if array is None or isinstance(array, Rows):
+            return None
+        found.append(array)
+    return found
 
 
-class OnDevice:
-    """Rows of an array that the device holds, from the first request on."""
+def gathered(array: Any, index: np.ndarray, capacity: int) -> Any:
+    """Return the rows that `index` (batches, rows) names, as (capacity, rows, …); what is beyond is arbitrary.
 
-    def __init__(self, array: Any) -> None:
-        self._array, self._is_there = array, False
-
-    def __call__(self, index: np.ndarray, capacity: int) -> Any:
-        """Return the rows that `index` (batches, rows) names, as (capacity, rows, …); what is beyond is arbitrary."""
-        if not self._is_there:
-            self._array, self._is_there = engine.devices.put(self._array), True
-        full = np.zeros((capacity, index.shape[1]), np.int32)
-        full[: len(index)] = index
-        return engine.arrays.rows(self._array, engine.arrays.as_array(full))
-
-
-class OnHost:
-    """Rows of an array, a memory map or a file on the host."""
-
-    def __init__(self, array: Any) -> None:
-        self._array = array
-
-    def __call__(self, index: np.ndarray, capacity: int) -> Any:
-        """Return the rows that `index` (batches, rows) names, as (capacity, rows, …); what is beyond is arbitrary."""
-        row = self._array.shape[1:]
-        buffer = _pool.buffer((capacity, index.shape[1], *row), self._array.dtype)
-        out = buffer[: len(index)].reshape(index.size, *row)
-        rows = index.ravel()
-        if isinstance(self._array, Rows):
-            self._array.read_into(out, rows)
-        elif rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
-            out[:] = self._array[rows[0] : rows[-1] + 1]
-        else:
-            # "clip": the rows are there, and NumPy would check them through a buffer of its own.
-            np.take(self._array, rows, axis=0, out=out, mode="clip")
-        return engine.devices.put(buffer)
+    Args:
+        array: an array of the host or of the engine, or `Rows`.
+        index: the numbers of the rows, of shape (batches, rows).
+        capacity: how many batches the result has room for.
+    """
+    row, rows = array.shape[1:], index.ravel()
+    if not isinstance(array, (np.ndarray, Rows)):  # the engine's own, which is where it is needed
+        rows = np.resize(rows, capacity * index.shape[1])
+        return engine.arrays.rows(array, engine.arrays.as_array(rows)).reshape(capacity, index.shape[1], *row)
+    buffer = _pool.buffer((capacity, index.shape[1], *row), array.dtype)
+    out = buffer[: len(index)].reshape(index.size, *row)
+    if isinstance(array, Rows):
+        array.read_into(out, rows)
+    elif rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        out[:] = array[rows[0] : rows[-1] + 1]
+    else:
+        # "clip": the rows are there, and NumPy would check them through a buffer of its own.
+        np.take(array, rows, axis=0, out=out, mode="clip")
+    return engine.devices.put(buffer)
 
 
 class _Pool:
@@ -92,10 +90,14 @@ class _Pool:
         return np.asarray(_Lease(self, memory)).view(dtype).reshape(shape)
 
     def take_back(self, memory: np.ndarray) -> None:
-        """Keep memory for others, as far as there is room for it."""
-        kept = sum(size * len(free) for size, free in list(self._free.items()))
-        if kept + memory.size <= KEPT_BYTES:
-            self._free[memory.size].append(memory)
+        """Keep memory for others, as far as there is room for it; blocks of another size make room for it."""
+        sizes = {size: size * len(free) for size, free in list(self._free.items())}
+        if sizes.get(memory.size, 0) + memory.size > KEPT_BYTES:
+            return
+        if sum(sizes.values()) + memory.size > KEPT_BYTES:
+            for size in sizes.keys() - {memory.size}:
+                self._free.pop(size, None)
+        self._free[memory.size].append(memory)
 
 
 class _Lease:

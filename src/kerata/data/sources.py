@@ -21,15 +21,19 @@ from kerata import config, engine, errors, tree
 from kerata.data import columns
 from kerata.data.arrays import arrays_of, count_rows, is_array_data
 from kerata.data.batches import HubBatches, Indexed, mapped, number_of_batches
-from kerata.data.gather import RESIDENT_BYTES, gatherer
+from kerata.data.gather import gathered, tables
 from kerata.data.loader import DataLoader
 from kerata.data.map_style import ArrayDataset, ConcatDataset, Subset
 from kerata.data.prefetch import prefetched
 from kerata.data.rows import Rows
+from kerata.engine.picking import Picked
 
 __all__ = [
     "ArraySource", "Block", "IterableSource", "KeptSource", "Source", "make_source", "split_validation",
 ]  # fmt: skip
+
+BATCHES = 1 << 17
+"""The batches of a block that are not gathered, at most: as many numbers as each has rows are held."""
 
 BLOCK_BYTES = 16 << 20
 """About the size of a block: a few of them are held at a time, and a call of the compiled loop runs one at most."""
@@ -124,10 +128,8 @@ class ArraySource(Source):
         self.shuffle = shuffle
         self.steps = math.ceil(self.rows / self.batch_size)
         self._seed, self._random = seed, None
-        size = sum(self.leaves[i].nbytes for i in self._present)
-        self._row_bytes = size / max(self.rows, 1)
-        self._resident = engine.devices.platform() != "cpu" and size <= RESIDENT_BYTES
-        self._gatherers: list[Any] | None = None
+        self._row_bytes = sum(self.leaves[i].nbytes for i in self._present) / max(self.rows, 1)
+        self._tables: list[Any] | None = None
 
     def first_batch(self) -> Any:
         some = [None if leaf is None else leaf[: self.batch_size] for leaf in self.leaves]
@@ -156,9 +158,12 @@ class ArraySource(Source):
         parts = [rows[: whole * self.batch_size].reshape(whole, self.batch_size)] if whole else []
         if whole * self.batch_size < self.rows:
             parts.append(rows[whole * self.batch_size :][None])
+        if whole > 1 and (found := self._in_place()) is not None:
+            yield from (self._picked(found, parts[0][i : i + BATCHES]) for i in range(0, whole, BATCHES))
+            del parts[0]
         plan = [piece for part in parts for piece in self._pieces(part)]
-        gathered = lambda: (self._gathered(*piece) for piece in plan)  # noqa: E731
-        yield from prefetched(gathered, depth=1) if len(plan) > 2 else gathered()
+        made = lambda: (self._gathered(*piece) for piece in plan)  # noqa: E731
+        yield from prefetched(made, depth=1) if len(plan) > 2 else made()
 
     def only_batch(self) -> Block | None:
         """Return all the data where they lie, as a block; None for several batches and for what is no array."""
@@ -178,11 +183,25 @@ class ArraySource(Source):
             yield index[start:stop], capacity
 
 
+    def _in_place(self) -> list[Any] | None:
+        """Return the arrays that are there as what the engine takes rows from; None where it cannot be of each."""
+        if self._tables is None:
+            self._tables = tables([self.leaves[i] for i in self._present]) or []
+        return self._tables or None
+
+    def _block(self, stacks: Iterable[Any], steps: int) -> Block:
+        """Return a block with these stacks for the arrays that are there."""
+        data = [None] * len(self.leaves)
+        for i, stack in zip(self._present, stacks):
+            data[i] = stack
+        return Block(self._spec.unflatten(data), steps)
+
+    def _picked(self, found: list[Any], index: np.ndarray) -> Block:
+        numbers = engine.arrays.as_array(index)
+        return self._block((Picked(table, numbers) for table in found), len(index))
+
     def _gathered(self, index: np.ndarray, capacity: int) -> Block:
-        if self._gatherers is None:
-            self._gatherers = [None if a is None else gatherer(a, self._resident) for a in self.leaves]
-        data = [None if take is None else take(index, capacity) for take in self._gatherers]
-        return Block(self._spec.unflatten(data), len(index))
+        return self._block((gathered(self.leaves[i], index, capacity) for i in self._present), len(index))
 
 
 def _narrow(array: np.ndarray) -> Any:

@@ -21,6 +21,7 @@ from kerata.core.scopes import StateScope
 from kerata.core.tracking import remembered
 from kerata.core.variable import Variable
 from kerata.data.sources import Block
+from kerata.engine.picking import Picked
 from kerata.engine.protocol import Spec
 from kerata.training import interrupts
 from kerata.training.recordings import Recordings
@@ -94,7 +95,7 @@ class Program:
                 state, (written, logs) = list(values), carry
                 for place, value in zip(at, written):
                     state[place] = value
-                batch = tree.map_structure(lambda a: None if a is None else engine.arrays.row(a, i), data)
+                batch = tree.map_structure(lambda a: None if a is None else _batch(a, i), data)
                 new_logs, written = self._pure_step(state, batch)
                 logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
                 return written, logs
@@ -207,6 +208,10 @@ class Program:
         logs, values = self._pure_step([v.raw_value() for v in self.variables], batch)
         _store(self._written, values)
         return logs
+
+
+def _batch(stack: Any, i: Any) -> Any:
+    return stack[i] if isinstance(stack, Picked) else engine.arrays.row(stack, i)
 
 
 def _something(logs: Any, step: Callable[[Any], Any]) -> Any:

@@ -12,11 +12,12 @@ import numpy as np
 from jax.core import Tracer
 
 from kerata import engine
+from kerata.engine.jax.placing import Displaced, in_place
 from kerata.engine.protocol import Array
 
 __all__ = [
     "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "row", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -69,8 +70,8 @@ def row(x: Array, i: Any) -> Array:
     return jax.lax.dynamic_index_in_dim(x, i, keepdims=False)
 
 
-def rows(x: Array, index: Array) -> Array:
-    return x.at[index].get(mode="promise_in_bounds")
+def rows(x: Array | Displaced, index: Array) -> Array:
+    return x.rows(index) if isinstance(x, Displaced) else x.at[index].get(mode="promise_in_bounds")
 
 
 def dynamic_slice(x: Array, start: Sequence[Any], shape: Sequence[int]) -> Array:

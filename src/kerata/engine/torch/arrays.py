@@ -12,11 +12,11 @@ from kerata.engine.protocol import Array
 from kerata.engine.torch import namespace as numpy
 from kerata.engine.torch import special
 from kerata.engine.torch.parameters import place
-from kerata.engine.torch.tensors import as_tensor, is_traced, to_numpy
+from kerata.engine.torch.tensors import as_tensor, device, is_traced, to_numpy
 
 __all__ = [
     "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "row", "rows", "dynamic_slice", "dynamic_set", "top_k",
+    "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod", "add": "sum"}
@@ -91,7 +91,12 @@ def row(x: Array, i: Any) -> Array:
 def rows(x: Array, index: Array) -> Array:
     if not isinstance(x, torch.Tensor):
         return as_tensor(x[np.asarray(index)])
-    return x[as_tensor(index).long().to(x.device)]
+    return x.index_select(0, as_tensor(index).long().to(x.device))
+
+
+def in_place(x: np.ndarray, most: int) -> Any:
+    shared = device().type == "cpu" and x.flags.c_contiguous and x.flags.writeable  # or PyTorch warns
+    return as_tensor(x, shared=shared) if shared or x.nbytes <= most else None
 
 
 def dynamic_slice(x: Array, start: Sequence[Any], shape: Sequence[int]) -> Array:

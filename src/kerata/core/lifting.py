@@ -14,15 +14,10 @@ from kerata import engine, errors, tree
 from kerata.core import scopes
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope, around
-from kerata.core.variable import Variable
+from kerata.core.variable import Variable, raw_values, store
 from kerata.engine.protocol import Spec
 
 __all__ = ["custom_gradient", "grad", "jit", "remat", "stop_gradient", "value_and_grad", "vmap"]
-
-
-def _store(variables: Sequence[Variable], values: Sequence[Any]) -> None:
-    for variable, value in zip(variables, values):
-        variable.assign_unchecked(value)
 
 
 def _variables_of(wrt: Any) -> list[Variable] | None:
@@ -99,7 +94,7 @@ def value_and_grad(function: Callable[..., Any], wrt: Any = 0, has_aux: bool = F
             targets: Any = tree.map_structure(convert, [args[i] for i in positions])
         else:
             positions = ()
-            targets = [v.raw_value() for v in variables]
+            targets = raw_values(variables)
         pure, written = _pure(function)
 
         def of_targets(targets: Any) -> Any:
@@ -111,7 +106,7 @@ def value_and_grad(function: Callable[..., Any], wrt: Any = 0, has_aux: bool = F
             return _scalar(value), (aux, values)
 
         (value, (aux, values)), gradients = engine.transforms.value_and_grad(of_targets, has_aux=True)(targets)
-        _store(written, values)
+        store(written, values)
         if variables is None:
             gradients = gradients[0] if isinstance(wrt, int) else tuple(gradients)
         elif isinstance(wrt, Variable):
@@ -207,7 +202,7 @@ class _Compiled:
         # A program is closed to PyTorch's `backward`, but inside a layer that would cut weights off unseen.
         read = Variable.differentiable_value if around.call_depth else Variable.raw_value
         outputs, written = self.program([read(v) for v in self.reads], dynamic)
-        _store(self.writes, written)
+        store(self.writes, written)
         return self.result(outputs)
 
 
@@ -271,7 +266,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                     where=f"vmap ({', '.join(v.path for v in written)})", hint="return the values instead",
                 ) from error  # fmt: skip
             raise
-        _store(written, values)
+        store(written, values)
         return result
 
     return transformed
@@ -305,7 +300,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
         name = engine.name()
         result, values = engine.transforms.remat(pure)(dynamic)
-        _store(written, values)
+        store(written, values)
         return result
 
     return transformed

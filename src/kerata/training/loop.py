@@ -19,7 +19,7 @@ from kerata import engine, errors, tree
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope
 from kerata.core.tracking import remembered
-from kerata.core.variable import Variable
+from kerata.core.variable import Variable, raw_values, store
 from kerata.data.sources import Block
 from kerata.engine.picking import Picked
 from kerata.engine.protocol import Spec
@@ -61,6 +61,7 @@ class Program:
         self._spare: dict[Any, Any] = {}
         self._seconds: dict[Any, float | None] = {}
         self._writes: dict[Any, list[Variable]] = {}
+        self._fixed: dict[Any, list[Variable | None]] = {}  # by position; None where the steps write
         self._written: list[Variable] = []
         self._is_closed = True  # whether a step reads and writes nothing but `variables`
         self.names: list[str] = []
@@ -122,7 +123,8 @@ class Program:
         values = [_spec(v.raw_value()) for v in self.variables]
         logs, _ = engine.transforms.abstract(self._pure_step, values, batch)
         self._logs[key] = tree.map_structure(lambda s: Spec((capacity, *s.shape), s.dtype), logs)
-        self._writes[key] = self._written
+        self._writes[key], written = self._written, set(self._written)
+        self._fixed[key] = [None if v in written else v for v in self.variables]
         if self.created:
             return False
         if self.compiled and self._needs_no_loop(block):
@@ -170,13 +172,13 @@ class Program:
             with remembered(), contextlib.nullcontext() if self._learns else engine.transforms.no_gradients():
                 return [*(logs or []), *self._each(block, start, stop)]
         if self._needs_no_loop(block):
-            return self._only_steps[block.shape]([v.raw_value() for v in self.variables], block.data)
+            return self._only_steps[block.shape](raw_values(self.variables), block.data)
         with interrupts.deferred():
             writes = self._writes[block.shape]
-            written, fixed = [v.raw_value() for v in writes], set(self.variables) - set(writes)
-            values = [v.raw_value() if v in fixed else None for v in self.variables]
+            written = raw_values(writes)
+            values = [None if v is None else v.raw_value() for v in self._fixed[block.shape]]
             written, logs = self._chunk(written, logs, values, block.data, np.int32(start), np.int32(stop))
-            _store(writes, written)
+            store(writes, written)
         return logs
 
     def _each(self, block: Block, start: int, stop: int) -> Iterator[Any]:
@@ -186,7 +188,7 @@ class Program:
         yield from (self._one(block.batch(i)) for i in range(start, recorded_from))
         if known is None or recorded_from == stop:
             return
-        values = [v.raw_value() for v in self.variables]
+        values = raw_values(self.variables)
         recording = known.find(rows, values, block.batch(recorded_from))
         if recording is None:
             yield from (self._one(block.batch(i)) for i in range(recorded_from, stop))
@@ -199,14 +201,14 @@ class Program:
                     values[place] = value
                 yield logs
         finally:  # Ctrl-C leaves the model at a whole step
-            _store([self.variables[place] for place in places], [values[place] for place in places])
+            store([self.variables[place] for place in places], [values[place] for place in places])
 
     def _one(self, batch: Any) -> Any:
         """Run one step by itself and return its logs."""
         if not self._steps_compiled:
             return tree.map_structure(engine.arrays.without_history, _something(self._step(batch), self._step))
-        logs, values = self._pure_step([v.raw_value() for v in self.variables], batch)
-        _store(self._written, values)
+        logs, values = self._pure_step(raw_values(self.variables), batch)
+        store(self._written, values)
         return logs
 
 
@@ -223,11 +225,6 @@ def _something(logs: Any, step: Callable[[Any], Any]) -> Any:
             hint="return y_pred" if "predict" in name else 'return {"loss": loss}, or self.get_metrics_result()',
         )  # fmt: skip
     return logs
-
-
-def _store(variables: list[Variable], values: list[Any]) -> None:
-    for variable, value in zip(variables, values):
-        variable.assign_unchecked(value)
 
 
 def on_host(x: Any) -> np.ndarray:

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from kerata.core.variable import raw_values
+
 __all__ = ["taking_data_only"]
 
 
@@ -37,7 +39,7 @@ def taking_data_only(model: Any, step: Callable[..., Any], mode: str) -> Callabl
 
 
 def _values(groups: list[list[Any]]) -> tuple[list[Any], ...]:
-    return tuple([variable.raw_value() for variable in group] for group in groups)
+    return tuple(raw_values(group) for group in groups)
 
 
 def _assign(groups: list[list[Any]], values: Any) -> None:

@@ -260,7 +260,7 @@ class Trainer(Steps):
         finally:
             watchers.finish()
         if self.optimizer is not None:
-            self.optimizer.finalize_variable_values(self.trainable_variables)
+            self.optimizer.finalize_variable_values([v for v in self.optimizer._trainable_variables if v.trainable])
         watchers.on_train_end(logs)
         self.history = watchers.history
         return self.history

@@ -13,6 +13,7 @@ from kerata import engine
 from kerata.data import gather as gather_module
 from kerata.data.gather import gathered
 from kerata.data.rows import Rows
+from kerata.data.sources import ArraySource
 from kerata.engine.picking import Picked
 
 VALUES = np.arange(60.0, dtype="float32").reshape(20, 3)
@@ -96,11 +97,43 @@ def test_training_is_the_same_from_rows_in_place_and_from_gathered_ones(name, mo
 
     with engine.using(name):
         monkeypatch.setattr("kerata.engine.jax.placing.SMALL", 0)
+        monkeypatch.setattr("kerata.data.sources.BLOCK_BYTES", 1000)
         losses, outputs = trained()
         monkeypatch.setattr("kerata.data.sources.tables", lambda arrays: None)
         others, expected = trained()
     np.testing.assert_allclose(losses, others, rtol=1e-6)
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_rows_are_picked_from_large_data_that_are_shuffled(name, monkeypatch):
+    x = np.zeros((64, 30), "float32")
+    kinds = lambda **options: [type(b.data).__name__ for b in ArraySource(x, batch_size=20, **options).blocks()]  # noqa: E731
+    with engine.using(name):
+        stack = type(engine.arrays.as_array(x)).__name__
+        assert kinds(shuffle=True) == [stack, stack]
+        monkeypatch.setattr("kerata.data.sources.BLOCK_BYTES", x.nbytes - 1)
+        assert kinds(shuffle=True) == ["Picked", stack]  # the last batch is smaller
+        assert kinds(shuffle=False)[-1] == stack
+        monkeypatch.setattr("kerata.data.sources.BATCHES", 2)
+        assert kinds(shuffle="batch") == ["Picked", "Picked", stack]
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+@pytest.mark.parametrize("block", [1000, 1 << 20])
+def test_what_a_callback_changes_is_seen_in_the_next_epoch(name, block, monkeypatch):
+    monkeypatch.setattr("kerata.data.sources.BLOCK_BYTES", block)
+    x, y = np.ones((40, 30), "float32"), np.ones((40, 1), "float32")
+
+    class Zeros(kerata.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            x[:], y[:] = 0, 0
+
+    with engine.using(name):
+        model = kerata.Sequential([kerata.layers.Dense(1, use_bias=False)])
+        model.compile("sgd", "mse")
+        losses = model.fit(x, y, batch_size=20, epochs=2, verbose=0, callbacks=[Zeros()]).history["loss"]
+    assert losses[0] > 0 and losses[1] == 0
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])

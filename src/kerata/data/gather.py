@@ -1,7 +1,7 @@
 """Gathering: rows of an array, in any order, as a stack of batches on the device.
 
-What the engine can read in place, or hold as a whole, needs no stack: the compiled loop takes the rows of each batch
-from their `tables`. Others are `gathered`, from where the caller has them into buffers that the engine reads in place.
+Large arrays that the engine can read in place, or hold as a whole, need no stack: the compiled loop takes the rows of
+each batch from `tables` of them. Others are `gathered`, into buffers that the engine reads in place.
 """
 
 from __future__ import annotations

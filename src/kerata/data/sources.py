@@ -129,7 +129,7 @@ class ArraySource(Source):
         self.steps = math.ceil(self.rows / self.batch_size)
         self._seed, self._random = seed, None
         self._row_bytes = sum(self.leaves[i].nbytes for i in self._present) / max(self.rows, 1)
-        self._tables: list[Any] | None = None
+        self._held: list[Any] | None = None
 
     def first_batch(self) -> Any:
         some = [None if leaf is None else leaf[: self.batch_size] for leaf in self.leaves]
@@ -158,11 +158,14 @@ class ArraySource(Source):
         parts = [rows[: whole * self.batch_size].reshape(whole, self.batch_size)] if whole else []
         if whole * self.batch_size < self.rows:
             parts.append(rows[whole * self.batch_size :][None])
-        if whole > 1 and (found := self._in_place()) is not None:
+        arrays = self._arrays()
+        # A program for all rows is one for their number: of what is small, and of what is read in order, it knows none.
+        is_large = whole > 1 and order is not None and self._row_bytes * self.rows > BLOCK_BYTES
+        if is_large and (found := tables(arrays)) is not None:
             yield from (self._picked(found, parts[0][i : i + BATCHES]) for i in range(0, whole, BATCHES))
             del parts[0]
         plan = [piece for part in parts for piece in self._pieces(part)]
-        made = lambda: (self._gathered(*piece) for piece in plan)  # noqa: E731
+        made = lambda: (self._gathered(arrays, *piece) for piece in plan)  # noqa: E731
         yield from prefetched(made, depth=1) if len(plan) > 2 else made()
 
     def only_batch(self) -> Block | None:
@@ -182,12 +185,14 @@ class ArraySource(Source):
         for start, stop in itertools.pairwise((0, *range(first, len(index), capacity), len(index))):
             yield index[start:stop], capacity
 
-
-    def _in_place(self) -> list[Any] | None:
-        """Return the arrays that are there as what the engine takes rows from; None where it cannot be of each."""
-        if self._tables is None:
-            self._tables = tables([self.leaves[i] for i in self._present]) or []
-        return self._tables or None
+    def _arrays(self) -> list[Any]:
+        """Return the arrays that are there; on a device with memory of its own, if there is room for them, once."""
+        if self._held is None:
+            arrays = [self.leaves[i] for i in self._present]
+            if engine.devices.platform() == "cpu":
+                return arrays  # looked at anew in each epoch: callbacks change what they hold
+            self._held = tables(arrays) or arrays
+        return self._held
 
     def _block(self, stacks: Iterable[Any], steps: int) -> Block:
         """Return a block with these stacks for the arrays that are there."""
@@ -200,8 +205,8 @@ class ArraySource(Source):
         numbers = engine.arrays.as_array(index)
         return self._block((Picked(table, numbers) for table in found), len(index))
 
-    def _gathered(self, index: np.ndarray, capacity: int) -> Block:
-        return self._block((gathered(self.leaves[i], index, capacity) for i in self._present), len(index))
+    def _gathered(self, arrays: list[Any], index: np.ndarray, capacity: int) -> Block:
+        return self._block((gathered(array, index, capacity) for array in arrays), len(index))
 
 
 def _narrow(array: np.ndarray) -> Any:

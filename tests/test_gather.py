@@ -50,18 +50,20 @@ def misaligned(shape, dtype, cells, order: Literal["C", "F"] = "C"):
 @pytest.mark.parametrize("name", ["jax", "torch", "numpy"])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "int64", "bool"])
 @pytest.mark.parametrize("cells", [0, 1, 4, 7])
-def test_batches_are_picked_from_where_the_array_lies(name, dtype, cells, monkeypatch):
+@pytest.mark.parametrize("row", [(3, 23), "64 bytes"])
+def test_batches_are_picked_from_where_the_array_lies(name, dtype, cells, row, monkeypatch):
     with engine.using(name):
         if name == "jax":
             monkeypatch.setattr("kerata.engine.jax.placing.SMALL", 0)
-        array = misaligned((9, 3, 23), dtype, cells)
+        row = (64 // np.dtype(dtype).itemsize,) if row == "64 bytes" else row
+        array = misaligned((9, *row), dtype, cells)
         table = (gather_module.tables([array]) or [None])[0]
         if name == "jax" and dtype != "int64":  # which its programs do not count in
             assert table.cells.unsafe_buffer_pointer() - array.ctypes.data == -array.ctypes.data % 64
         assert tuple(table.shape) == array.shape
         index = np.array([[0, 8, 3], [8, 0, 0], [7, 1, 2], [4, 5, 6]])
         stack = Picked(table, engine.arrays.as_array(index))
-        assert tuple(stack.shape) == (4, 3, 3, 23)
+        assert tuple(stack.shape) == (4, 3, *row)
         for i, rows in enumerate(index):
             np.testing.assert_array_equal(engine.arrays.to_numpy(stack[i]), array[rows])
 

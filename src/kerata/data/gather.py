@@ -16,6 +16,7 @@ import numpy as np
 
 from kerata import engine
 from kerata.data.rows import Rows
+from kerata.engine.protocol import ALIGNMENT
 
 __all__ = ["gathered", "tables"]
 
@@ -24,9 +25,6 @@ RESIDENT_BYTES = 4 << 30
 
 COPIED_BYTES = 64 << 20
 """An array up to this size is copied where an engine cannot read it in the host's memory as it is."""
-
-ALIGNMENT = 64
-"""Bytes; XLA reads what begins at a multiple of it without a copy."""
 
 KEPT_BYTES = 64 << 20
 """How much memory is kept for the next stack when nothing is in it."""

@@ -22,6 +22,10 @@ Pairs = Sequence[tuple[int, int]]
 """Cells added before and after, for each axis."""
 
 
+ALIGNMENT = 64
+"""Bytes; memory of the host that begins at a multiple of it every engine reads in place."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spec:
     """Shape and dtype of an array that does not exist yet."""

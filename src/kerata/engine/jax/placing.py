@@ -15,12 +15,9 @@ from jax import numpy as jnp
 
 from kerata.engine.jax import devices
 from kerata.engine.picking import Picked
-from kerata.engine.protocol import Array
+from kerata.engine.protocol import ALIGNMENT, Array
 
 __all__ = ["Displaced", "in_place"]
-
-ALIGNMENT = 64
-"""Bytes; XLA copies what begins elsewhere."""
 
 SMALL = 1 << 20
 """Bytes; up to here a copy costs nothing that would be noticed."""
@@ -48,7 +45,8 @@ class Displaced:
     @property
     def shape(self) -> tuple[int, ...]:
         """The number of rows, and the shape of each."""
-        return (-(-self.cells.size // self.first.size), *self.first.shape)
+        whole = self.cells.size // self.first.size  # one row less: what is missing of both is a row at most
+        return (whole + 1, *self.first.shape)
 
     @property
     def dtype(self) -> np.dtype:
@@ -84,6 +82,4 @@ def in_place(x: np.ndarray, most: int) -> Array | Displaced | None:
         return jax.device_put(x, may_alias=False) if x.nbytes <= max(most, SMALL) else None
     skipped = -x.ctypes.data % ALIGNMENT // x.itemsize
     part = x.reshape(-1)[skipped : x.size - cells + skipped]
-    return Displaced(
-        jax.device_put(part, may_alias=True), jnp.int32(skipped), jnp.array(x[0]), jnp.array(x[-1])
-    )  # fmt: skip
+    return Displaced(jax.device_put(part, may_alias=True), jnp.int32(skipped), jnp.array(x[0]), jnp.array(x[-1]))

@@ -138,17 +138,16 @@ def _contract_output(x: Array, kernel: Array, shape: _Geometry) -> Array:
 
 def _contract_input(dy: Array, kernel: Array, shape: _Geometry) -> Array:
     """The gradient by x: dy, spread by the strides, convolved with the kernel turned round."""
-    turned = _turned(kernel, shape)
+    if shape.suits_winograd(len(dy), *kernel.shape[-2:]):
+        return _winograd_input(dy, kernel, [low for low, _ in shape.padding], shape.size, shape.out)
     axes = zip(shape.size, shape.out, shape.window, shape.strides, shape.padding, shape.dilation)
     pairs = []
     for n, m, w, s, (low, _), d in axes:
         before = (w - 1) * d - low
         pairs.append((before, n + (w - 1) * d - before - ((m - 1) * s + 1)))
-    if shape.suits_winograd(len(dy), *kernel.shape[-2:]):
-        return _winograd(dy, turned, [low for low, _ in pairs], shape.size)
     names = "DHW"[-len(pairs) :]
     return lax.conv_general_dilated(
-        dy, turned, (1,) * len(pairs), pairs, lhs_dilation=shape.strides, rhs_dilation=shape.dilation,
+        dy, _turned(kernel, shape), (1,) * len(pairs), pairs, lhs_dilation=shape.strides, rhs_dilation=shape.dilation,
         feature_group_count=shape.groups, dimension_numbers=(f"N{names}C", f"{names}IO", f"N{names}C"),
     )  # fmt: skip
 
@@ -165,6 +164,9 @@ def _contract_kernel(x: Array, dy: Array, shape: _Geometry) -> Array:
     if shape.suits_winograd(len(x), x.shape[-1], dy.shape[-1]):
         return _winograd_kernel(x, dy, [low for low, _ in shape.padding], shape.out)
     channels, filters, g = x.shape[-1] // shape.groups, dy.shape[-1], shape.groups
+    if x.shape[-1] == 1:  # a plane for each tap is copied by rows; values side by side would come one by one
+        planes = jnp.stack([part[..., 0] for part in _slices(x, shape)])
+        return (planes.reshape(len(planes), -1) @ _rows(dy)).reshape(*shape.window, 1, filters)
     parts, together = _slices(x, shape), max(1, 128 // x.shape[-1])
     rows = []
     for first in range(0, len(parts), together):
@@ -188,13 +190,31 @@ def _winograd(x: Array, kernel: Array, low: Sequence[int], out: tuple[int, ...])
     inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
     kernels = _both_axes(_from_kernel, [list(row) for row in kernel])
     products = [[v @ u for v, u in zip(*rows)] for rows in zip(inputs, kernels)]
-    y = jnp.stack([jnp.stack(row, axis=3) for row in _both_axes(_to_output, products)], axis=2)
-    y = y.reshape(x.shape[0], 2 * tiles[0], 2 * tiles[1], kernel.shape[-1])
-    return y[:, : out[0], : out[1]]
+    return _tiled(_both_axes(_to_output, products))[:, : out[0], : out[1]]
+
+
+def _winograd_input(dy: Array, kernel: Array, low: Sequence[int], size: Sequence[int], out: tuple[int, ...]) -> Array:
+    """The same form contracted with dy instead of x: (B, *size, C), of which each tile gives 4 by 4 places.
+
+    Tiles overlap by two. They are added to what is there: a sum of shifted arrays, each padded by zeros, would be one
+    loop that asks at each place for each array whether it reaches there, and take eight times as long.
+    """
+    tiles = [(n + 1) // 2 for n in out]
+    outputs = _both_axes(_from_output, _phases(dy, (0, 0), tiles, 2))
+    kernels = _both_axes(_from_kernel, [list(row) for row in kernel.swapaxes(-1, -2)])
+    products = [[d @ u for d, u in zip(*rows)] for rows in zip(outputs, kernels)]
+    places = _both_axes(_to_input, products)
+    reached = [2 * n + 2 for n in tiles]
+    x = jnp.zeros((len(dy), *reached, kernel.shape[-2]), dy.dtype)
+    for i, j in product((0, 2), (0, 2)):
+        part = _tiled([row[j : j + 2] for row in places[i : i + 2]])
+        x = x.at[:, i : i + 2 * tiles[0], j : j + 2 * tiles[1]].add(part)
+    x = _pad(x, tuple((0, max(0, a + n - m)) for a, n, m in zip(low, size, reached)), 0)
+    return x[:, low[0] : low[0] + size[0], low[1] : low[1] + size[1]]
 
 
 def _winograd_kernel(x: Array, dy: Array, low: Sequence[int], out: tuple[int, ...]) -> Array:
-    """The same form contracted with dy instead of the kernel: (3, 3, C, F)."""
+    """And with dy instead of the kernel: (3, 3, C, F)."""
     tiles = [(n + 1) // 2 for n in out]
     inputs = _both_axes(_from_input, _phases(x, low, tiles, 4))
     outputs = _both_axes(_from_output, _phases(dy, (0, 0), tiles, 2))
@@ -204,6 +224,12 @@ def _winograd_kernel(x: Array, dy: Array, low: Sequence[int], out: tuple[int, ..
 
 def _rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
+
+
+def _tiled(grid: Sequence[Sequence[Array]]) -> Array:
+    """Put together what each tile has at its places (i, j), each (B, *tiles, C)."""
+    y = jnp.stack([jnp.stack(row, axis=3) for row in grid], axis=2)
+    return y.reshape(len(y), y.shape[1] * y.shape[2], y.shape[3] * y.shape[4], -1)
 
 
 def _phases(x: Array, low: Sequence[int], tiles: Sequence[int], reach: int) -> list[list[Array]]:
@@ -238,6 +264,10 @@ def _to_output(a: Any, b: Any, c: Any, d: Any) -> tuple:
     return a + b + c, b - c - d
 
 
+def _to_input(a: Any, b: Any, c: Any, d: Any) -> tuple:
+    return a, b - c + d, b + c - a, -d
+
+
 def _from_output(a: Any, b: Any) -> tuple:
     return a, a + b, a - b, -b
 
@@ -256,9 +286,8 @@ def _wide(contract: Callable) -> Callable:
     return widened
 
 
-def _bilinear(name: str, contract: Callable, result: Callable[..., tuple[int, ...]]) -> Primitive:
-    """Make a primitive of a contraction of two arrays; `result` gives its shape from theirs."""
-    contract = _wide(contract)
+def _primitive(name: str, contract: Callable, result: Callable[..., tuple[int, ...]]) -> Primitive:
+    """Make a primitive of what is linear in the first of two arrays; `result` gives its shape from theirs."""
     primitive = Primitive(name)
     primitive.def_impl(jax.jit(contract, static_argnames="shape"))
     mlir.register_lowering(primitive, mlir.lower_fun(contract, multiple_results=False))
@@ -274,9 +303,9 @@ def _bilinear(name: str, contract: Callable, result: Callable[..., tuple[int, ..
     return primitive
 
 
-_output = _bilinear("conv_output", _contract_output, lambda x, k, shape: (x[0], *shape.out, k[-1]))
-_input = _bilinear("conv_input", _contract_input, lambda dy, k, shape: (dy[0], *shape.size, k[-2] * shape.groups))
-_kernel = _bilinear("conv_kernel", _contract_kernel, lambda x, dy, s: (*s.window, x[-1] // s.groups, dy[-1]))
+_output = _primitive("conv_output", _wide(_contract_output), lambda x, k, s: (x[0], *s.out, k[-1]))
+_input = _primitive("conv_input", _wide(_contract_input), lambda dy, k, s: (dy[0], *s.size, k[-2] * s.groups))
+_kernel = _primitive("conv_kernel", _wide(_contract_kernel), lambda x, dy, s: (*s.window, x[-1] // s.groups, dy[-1]))
 
 ad.defbilinear(
     _output,
@@ -316,37 +345,64 @@ def _max_of_slices(x: Array, window: tuple, strides: tuple, padding: _Pairs, low
     shape = _Geometry(x.shape[1:-1], window, strides, unpadded, ones, 1)
     if window == strides and jnp.issubdtype(x.dtype, jnp.floating):
         whole = [slice(0, n * w) for n, w in zip(shape.out, window)]
-        return _max_of_blocks(x[(slice(None), *whole)], window)
-    return _first_largest(_slices(x, shape))[0]
+        x = x[(slice(None), *whole)]
+        return _max_of_blocks(x, replace(shape, size=tuple(x.shape[1:-1])))
+    return _largest(_slices(x, shape))
 
 
-def _first_largest(parts: Sequence[Array]) -> tuple[Array, Array]:
-    """The elementwise maximum (a NaN wins) and the number of the first part that has it."""
-    best, place = parts[0], jnp.zeros(parts[0].shape, jnp.int8)
-    for number, part in enumerate(parts[1:], start=1):
-        later = (part > best) | (part != part)
-        best, place = jnp.where(later, part, best), jnp.where(later, jnp.int8(number), place)
-    return best, place
+def _largest(parts: Sequence[Array]) -> Array:
+    """The elementwise maximum; a NaN wins."""
+    best = parts[0]
+    for part in parts[1:]:
+        best = jnp.where((part > best) | (part != part), part, best)
+    return best
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _max_of_blocks(x: Array, window: tuple[int, ...]) -> Array:
-    return _first_largest(_block_parts(x, window))[0]
+def _max_of_blocks(x: Array, shape: _Geometry) -> Array:
+    return _largest(_slices(x, shape))
 
 
 @_max_of_blocks.defjvp
-def _max_of_blocks_jvp(window: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
-    """The tangent is a sum under a mask, whose transpose, unlike that of slices, is one fused loop."""
+def _max_of_blocks_jvp(shape: _Geometry, primals: tuple, tangents: tuple) -> tuple:
+    """The tangent is that of the first place with the largest value: what is found once, to be compared with."""
     (x,), (dx,) = primals, tangents
-    best, place = _first_largest(_block_parts(x, window))
-    blocks = (x.shape[0], *(m for n, w in zip(x.shape[1:-1], window) for m in (n // w, w)), x.shape[-1])
-    place = place.astype(jnp.float32) / _unseen_ones(best).astype(jnp.float32)
-    numbers = jnp.arange(math.prod(window), dtype=jnp.float32)
-    numbers = numbers.reshape(1, *(m for w in window for m in (1, w)), 1)
-    within = tuple(range(2, 2 * len(window) + 1, 2))
-    chosen = jnp.expand_dims(place, within) == numbers
-    dx = jnp.where(chosen, dx.reshape(blocks), 0).sum(within)
-    return best, dx / _unseen_ones(best)
+    parts = _slices(x, shape)
+    best = _largest(parts)
+    best = best / _unseen_ones(best)
+    place = jnp.full(best.shape, len(parts) - 1, jnp.float32)  # where it is nowhere else
+    for number, part in reversed([*enumerate(parts[:-1])]):
+        place = jnp.where((part == best) | (part != part), number, place)
+    return best, _taken.bind(dx, place / _unseen_ones(place), shape=shape)
+
+
+def _take(x: Array, place: Array, shape: _Geometry) -> Array:
+    """The values of x at one place in each block."""
+    chosen, within = _is_place(place, shape)
+    blocks = (len(x), *(m for pair in zip(shape.out, shape.window) for m in pair), x.shape[-1])
+    return jnp.where(chosen, x.reshape(blocks), 0).sum(within)
+
+
+def _put(y: Array, place: Array, shape: _Geometry) -> Array:
+    """Blocks of zeros with y's values at one place in each: unlike the transpose of slices, one fused loop."""
+    chosen, within = _is_place(place, shape)
+    blocks = jnp.where(chosen, jnp.expand_dims(y / _unseen_ones(y), within), 0)
+    return blocks.reshape(len(y), *shape.size, y.shape[-1])
+
+
+def _is_place(place: Array, shape: _Geometry) -> tuple[Array, tuple[int, ...]]:
+    """Whether a cell of a block (B, *(places, window), C) is the chosen one, and the axes of the window."""
+    numbers = jnp.arange(math.prod(shape.window), dtype=place.dtype)
+    numbers = numbers.reshape(1, *(m for w in shape.window for m in (1, w)), 1)
+    within = tuple(range(2, numbers.ndim, 2))
+    return jnp.expand_dims(place, within) == numbers, within
+
+
+_taken = _primitive("block_taken", _take, lambda x, place, s: place)
+_placed = _primitive("block_placed", _put, lambda y, place, s: (y[0], *s.size, y[-1]))
+for _one, _other in ((_taken, _placed), (_placed, _taken)):
+    ad.defjvp(_one, partial(lambda one, dx, x, place, **p: one.bind(dx, place, **p), _one), None)
+    ad.primitive_transposes[_one] = partial(lambda other, dy, x, place, **p: (other.bind(dy, place, **p), None), _other)
 
 
 def _unseen_ones(x: Array) -> Array:
@@ -359,11 +415,6 @@ def _unseen_ones(x: Array) -> Array:
     """
     bits = lax.bitcast_convert_type(lax.stop_gradient(x), f"uint{8 * x.dtype.itemsize}")
     return 1 + (lax.population_count(bits) >> 7).astype(x.dtype)
-
-
-def _block_parts(x: Array, window: tuple[int, ...]) -> list[Array]:
-    size = tuple(x.shape[1:-1])
-    return _slices(x, _Geometry(size, window, window, ((0, 0),) * len(window), (1,) * len(window), 1))
 
 
 # ---- dropout --------------------------------------------------------------------------------------------------

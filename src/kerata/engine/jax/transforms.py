@@ -50,10 +50,13 @@ def value_and_grad(function: Callable[..., Any], has_aux: bool = False) -> Calla
 def compile(
     function: Callable[..., Tree], donate: tuple[int, ...] = (), specs: Tree | None = None, learns: bool = True
 ) -> Callable[..., Tree]:
-    on_one_thread = specs is not None and devices.platform() == "cpu" and _is_small(function, specs)
-    if devices.platform() == "cpu":  # what takes gradients is trimmed where it does
-        function = _written(function) if learns else trimmed(function)
-    return jax.jit(function, donate_argnums=donate, compiler_options=_ONE_THREAD if on_one_thread else None)
+    if devices.platform() != "cpu":
+        return jax.jit(function, donate_argnums=donate)
+    on_one_thread = specs is not None and _is_small(function, specs)
+    is_whole = donate or specs is not None  # JAX takes no options for what may be a part of another program
+    options = (devices.options() if is_whole else {}) | (_ONE_THREAD if on_one_thread else {})
+    function = _written(function) if learns else trimmed(function)  # what takes gradients is trimmed where it does
+    return jax.jit(function, donate_argnums=donate, compiler_options=options or None)
 
 
 class _Writing(threading.local):

@@ -1,0 +1,71 @@
+"""What XLA is told of the CPU that it compiles for."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from kerata.engine.jax import devices, transforms
+
+ZEN_4, ZEN_5 = ("vendor_id\t: AuthenticAMD", "cpu family\t: 25"), ("vendor_id\t: AuthenticAMD", "cpu family\t: 26")
+INTEL = ("vendor_id\t: GenuineIntel", "cpu family\t: 6")
+VECTORS = "flags\t\t: fpu avx2 avx512f avx512bw"
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    read = Path.read_text
+
+    def named(*lines):
+        told = "\n".join(lines) + "\n\nprocessor\t: 1\nvendor_id\t: Other"
+
+        def read_text(path, *args, **kwargs):
+            return told if path == Path("/proc/cpuinfo") else read(path, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+        devices._computes_on_512_bits.cache_clear()
+
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    yield named
+    monkeypatch.undo()
+    devices._computes_on_512_bits.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("lines", "wide"),
+    [
+        ((*ZEN_5, VECTORS), True),
+        ((*ZEN_5, "flags\t\t: fpu avx2"), False),
+        ((*ZEN_4, VECTORS), False),
+        ((*INTEL, VECTORS), False),
+        (("Processor\t: ARMv8",), False),
+    ],
+)
+def test_long_vectors_where_they_are_as_fast(processor, lines, wide):
+    processor(*lines)
+    assert devices.options() == ({"xla_cpu_prefer_vector_width": 512} if wide else {})
+
+
+def test_what_the_user_chose_stands(processor, monkeypatch):
+    processor(*ZEN_5, VECTORS)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
+    assert devices.options() == {}
+
+
+def test_where_no_file_tells(processor, monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    processor()
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert devices.options() == {}
+
+
+def test_programs_take_the_option_and_parts_of_programs_none(processor):
+    processor(*ZEN_5, VECTORS)
+    part = transforms.compile(lambda x: x + 1)
+    whole = transforms.compile(lambda x: part(x) * 2, donate=(0,))
+    assert float(whole(jnp.float32(2))) == 6
+    with pytest.raises(ValueError, match="compiler_options"):
+        jax.jit(lambda x: whole(x))(jnp.float32(2))

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,10 +96,22 @@ def test_results_do_not_depend_on_the_length_of_chunks(monkeypatch, seconds):
     reference = compiled("adam", dropout=0.3)
     reference_history = reference.fit(x, y, batch_size=4, epochs=3, verbose=0)
     monkeypatch.setattr(loop, "REFRESH_SECONDS", seconds)
+    monkeypatch.setattr(loop, "STILL_SECONDS", seconds)
     model = compiled("adam", dropout=0.3)
     history = model.fit(x, y, batch_size=4, epochs=3, verbose=0)
     assert_same_weights(model, reference)
     assert history.history == reference_history.history
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps"), [(None, 4), (1e-9, 100), (0.01, 25), (0.1, 4), (0.4, 3), (0.9, 1), (20.0, 1)]
+)
+def test_a_chunk_is_short_for_the_eye_and_slow_steps_come_by_several(seconds, steps):
+    block = SimpleNamespace(shape="a shape")
+    program = SimpleNamespace(_seconds={"a shape": seconds})
+    assert loop.Program.steps_at_once(program, block, remaining=100) == steps
+    assert loop.Program.steps_at_once(program, block, remaining=1) == 1
+    assert loop.Program.steps_at_once(program, SimpleNamespace(shape="another"), remaining=100) == 1
 
 
 def test_exact_steps_give_what_chunks_give():

@@ -297,14 +297,18 @@ def layer_normalization(
     """
     axis = tuple(axis) if isinstance(axis, list) else axis
     epsilon = config.epsilon() if epsilon is None else epsilon
-    wide = _at_least_float32(x)
-    centred = wide - xp.mean(wide, axis=axis, keepdims=True)
-    y = centred / xp.sqrt(xp.mean(xp.square(centred), axis=axis, keepdims=True) + epsilon)
-    if gamma is not None:
-        y = y * _along(x, gamma, axis)
-    if beta is not None:
-        y = y + _along(x, beta, axis)
-    return arrays.cast(y, dtypes.dtype_of(x))
+
+    def normalized(x: Any, gamma: Any, beta: Any) -> Any:
+        wide = _at_least_float32(x)
+        centred = wide - xp.mean(wide, axis=axis, keepdims=True)
+        y = centred / xp.sqrt(xp.mean(xp.square(centred), axis=axis, keepdims=True) + epsilon)
+        if gamma is not None:
+            y = y * _along(x, gamma, axis)
+        if beta is not None:
+            y = y + _along(x, beta, axis)
+        return arrays.cast(y, dtypes.dtype_of(x))
+
+    return transforms.apart(normalized)(x, gamma, beta)
 
 
 @op
@@ -314,11 +318,15 @@ def rms_normalization(
     """Return x / √(mean(x²) + ε) · scale, the mean taken along `axis` (https://arxiv.org/abs/1910.07467)."""
     axis = tuple(axis) if isinstance(axis, list) else axis
     epsilon = config.epsilon() if epsilon is None else epsilon
-    wide = _at_least_float32(x)
-    y = wide / xp.sqrt(xp.mean(xp.square(wide), axis=axis, keepdims=True) + epsilon)
-    if scale is not None:
-        y = y * _along(x, scale, axis)
-    return arrays.cast(y, dtypes.dtype_of(x))
+
+    def normalized(x: Any, scale: Any) -> Any:
+        wide = _at_least_float32(x)
+        y = wide / xp.sqrt(xp.mean(xp.square(wide), axis=axis, keepdims=True) + epsilon)
+        if scale is not None:
+            y = y * _along(x, scale, axis)
+        return arrays.cast(y, dtypes.dtype_of(x))
+
+    return transforms.apart(normalized)(x, scale)
 
 
 @op

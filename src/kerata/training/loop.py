@@ -31,6 +31,10 @@ __all__ = ["Program", "on_host", "run_block"]
 REFRESH_SECONDS = 0.25
 """A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
 
+SEVERAL, STILL_SECONDS = 4, 1.5
+"""Slow steps: so many in a chunk, if it takes no longer than this. Each chunk asks for its memory anew, of whose pages
+the system fills every one with zeros: a third of the time of a step that keeps half a gigabyte."""
+
 
 def _spec(x: Any) -> Any:
     return Spec(tuple(x.shape), x.dtype) if hasattr(x, "shape") else x
@@ -160,7 +164,11 @@ class Program:
         if block.shape not in self._seconds:
             return 1
         seconds = self._seconds[block.shape]
-        return min(remaining, 4 if seconds is None else max(1, int(REFRESH_SECONDS / max(seconds, 1e-7))))
+        if seconds is None:
+            return min(remaining, SEVERAL)
+        seconds = max(seconds, 1e-7)
+        several = min(SEVERAL, int(STILL_SECONDS / seconds))
+        return min(remaining, max(1, several, int(REFRESH_SECONDS / seconds)))
 
     def took(self, block: Block, steps: int, seconds: float) -> None:
         """Note that a call of so many steps took `seconds`; the very first one compiles and does not count."""

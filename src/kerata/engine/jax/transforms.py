@@ -20,7 +20,8 @@ from kerata.engine.protocol import Tree
 
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record",
-    "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "custom_gradient",
+    "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "apart",
+    "custom_gradient",
     "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
@@ -129,6 +130,11 @@ def associative_scan(function: Callable, elems: Tree, reverse: bool, axis: int) 
 
 def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
     return jax.checkpoint(function)
+
+
+def apart(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    # XLA would compute a sum over rows anew for each reader, and for a kernel's gradient column by column.
+    return jax.jit(function) if _program.is_written and devices.platform() == "cpu" else function
 
 
 def custom_gradient(function: Callable[..., tuple[Tree, Callable]]) -> Callable[..., Tree]:

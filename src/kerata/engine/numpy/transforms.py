@@ -17,7 +17,7 @@ from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile",
-    "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat",
+    "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "apart",
     "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
@@ -87,6 +87,10 @@ def switch(index: Any, branches: Sequence[Callable], *operands: Tree) -> Tree:
 
 
 def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    return function
+
+
+def apart(function: Callable[..., Tree]) -> Callable[..., Tree]:
     return function
 
 

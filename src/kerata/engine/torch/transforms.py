@@ -38,7 +38,7 @@ from kerata.engine.torch.tensors import (
 
 __all__ = [
     "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile",
-    "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat",
+    "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "apart",
     "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
 
@@ -167,6 +167,10 @@ def remat(function: Callable[..., Tree]) -> Callable[..., Tree]:
         return checkpoint.checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)
 
     return again
+
+
+def apart(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    return function
 
 
 def no_gradients() -> AbstractContextManager[Any]:

@@ -1,4 +1,4 @@
-"""What XLA is told of the CPU that it compiles for."""
+"""What XLA is told of the CPU that it compiles for, and what is a part of its own in a program."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from kerata import ops
 from kerata.engine.jax import devices, transforms
 
 ZEN_4, ZEN_5 = ("vendor_id\t: AuthenticAMD", "cpu family\t: 25"), ("vendor_id\t: AuthenticAMD", "cpu family\t: 26")
@@ -69,3 +70,14 @@ def test_programs_take_the_option_and_parts_of_programs_none(processor):
     assert float(whole(jnp.float32(2))) == 6
     with pytest.raises(ValueError, match="compiler_options"):
         jax.jit(lambda x: whole(x))(jnp.float32(2))
+
+
+@pytest.mark.parametrize("norm", [ops.layer_normalization, ops.rms_normalization])
+def test_a_normalization_is_a_part_of_its_own_where_gradients_are_taken(norm):
+    x = jnp.linspace(0, 3, 12).reshape(3, 4) ** 2
+    slope = transforms.value_and_grad(lambda x: ops.sum(norm(x) ** 3))
+    program = transforms.compile(lambda x: slope(x))
+    assert "call @normalized" in program.lower(x).as_text()  # type: ignore[attr-defined]
+    assert "normalized" not in str(jax.make_jaxpr(norm)(x))
+    for together, alone in zip(program(x), slope(x)):
+        assert jnp.allclose(together, alone, rtol=1e-5, atol=1e-6)

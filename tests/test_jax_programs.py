@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 from kerata import ops
-from kerata.engine.jax import devices, transforms
+from kerata.engine.jax import processor as cpu
+from kerata.engine.jax import transforms
 
 ZEN_4, ZEN_5 = ("vendor_id\t: AuthenticAMD", "cpu family\t: 25"), ("vendor_id\t: AuthenticAMD", "cpu family\t: 26")
 INTEL = ("vendor_id\t: GenuineIntel", "cpu family\t: 6")
@@ -25,12 +26,12 @@ def processor(monkeypatch):
             return told if path == Path("/proc/cpuinfo") else read(path, *args, **kwargs)
 
         monkeypatch.setattr(Path, "read_text", read_text)
-        devices._computes_on_512_bits.cache_clear()
+        cpu._computes_on_512_bits.cache_clear()
 
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     yield named
     monkeypatch.undo()
-    devices._computes_on_512_bits.cache_clear()
+    cpu._computes_on_512_bits.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -45,13 +46,13 @@ def processor(monkeypatch):
 )
 def test_long_vectors_where_they_are_as_fast(processor, lines, wide):
     processor(*lines)
-    assert devices.options() == ({"xla_cpu_prefer_vector_width": 512} if wide else {})
+    assert cpu.options() == ({"xla_cpu_prefer_vector_width": 512} if wide else {})
 
 
 def test_what_the_user_chose_stands(processor, monkeypatch):
     processor(*ZEN_5, VECTORS)
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
-    assert devices.options() == {}
+    assert cpu.options() == {}
 
 
 def test_where_no_file_tells(processor, monkeypatch):
@@ -60,7 +61,7 @@ def test_where_no_file_tells(processor, monkeypatch):
 
     processor()
     monkeypatch.setattr(Path, "read_text", missing)
-    assert devices.options() == {}
+    assert cpu.options() == {}
 
 
 def test_programs_take_the_option_and_parts_of_programs_none(processor):

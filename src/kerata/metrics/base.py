@@ -91,7 +91,7 @@ class Metric(Configurable, Stateful):
     def reset_state(self) -> None:
         """Begin anew."""
         for variable in self.variables:
-            variable.assign(engine.xp.zeros(variable.shape, variable.dtype))
+            variable.assign_new(engine.xp.zeros(variable.shape, variable.dtype))
 
     @errors.user_facing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

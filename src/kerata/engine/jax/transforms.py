@@ -14,7 +14,7 @@ import jax
 from jax import lax
 
 from kerata import errors
-from kerata.engine.jax import counting, devices
+from kerata.engine.jax import counting, devices, processor
 from kerata.engine.jax.trimming import trimmed
 from kerata.engine.protocol import Tree
 
@@ -55,7 +55,7 @@ def compile(
         return jax.jit(function, donate_argnums=donate)
     on_one_thread = specs is not None and _is_small(function, specs)
     is_whole = donate or specs is not None  # JAX takes no options for what may be a part of another program
-    options = (devices.options() if is_whole else {}) | (_ONE_THREAD if on_one_thread else {})
+    options = (processor.options() if is_whole else {}) | (_ONE_THREAD if on_one_thread else {})
     function = _written(function) if learns else trimmed(function)  # what takes gradients is trimmed where it does
     return jax.jit(function, donate_argnums=donate, compiler_options=options or None)
 

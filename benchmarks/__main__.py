@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     contenders = tuple(row for row in CONTENDERS if not chosen.contender or row.name in chosen.contender)
     workloads = [row for row in WORKLOADS if not chosen.workload or row.name in chosen.workload]
     settings = harness.Settings(chosen.repeats, chosen.samples, min(10_000, chosen.samples))
-    machine, packages = report.machine(), versions(contenders)
+    machine, packages = report.machine(), versions(CONTENDERS)  # of all: rows of a run with others are kept
     load = round(os.getloadavg()[0], 2)
     if load > 0.25 * machine["cores"]:
         say(f"The machine is busy (load average {load}): the times will say little.")

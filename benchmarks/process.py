@@ -19,7 +19,7 @@ __all__ = ["Failed", "Process", "environment"]
 ROOT = Path(__file__).parent.parent
 
 # What the caller's shell holds of these must not decide who is fast; every process gets the same instead.
-DROPPED = ("CUDA_", "GOMP_", "JAX_", "KERAS_", "KERATA_", "KMP_", "MKL_", "OMP_", "TF_", "TORCH", "XLA_")
+DROPPED = ("CUDA_", "GOMP_", "JAX_", "KERAS_", "KERATA_", "KMP_", "MKL_", "OMP_", "PYTHONDONT", "TF_", "TORCH", "XLA_")
 SAME = {
     "CUDA_VISIBLE_DEVICES": "",
     "JAX_PLATFORMS": "cpu",

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+import kerata
 from kerata import ops
+from kerata.engine.jax import arrays, transforms
 from kerata.engine.jax import processor as cpu
-from kerata.engine.jax import transforms
+from kerata.engine.jax import random as draws
 
 ZEN_4, ZEN_5 = ("vendor_id\t: AuthenticAMD", "cpu family\t: 25"), ("vendor_id\t: AuthenticAMD", "cpu family\t: 26")
 INTEL = ("vendor_id\t: GenuineIntel", "cpu family\t: 6")
@@ -82,3 +85,49 @@ def test_a_normalization_is_a_part_of_its_own_where_gradients_are_taken(norm):
     assert "normalized" not in str(jax.make_jaxpr(norm)(x))
     for together, alone in zip(program(x), slope(x)):
         assert jnp.allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+# Making arrays: a program for each shape would take milliseconds ------------------------------------------------------
+
+
+@pytest.fixture
+def compiled(caplog):
+    """The names of the programs that were compiled."""
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        jax.clear_caches()
+        yield lambda: [r.args[0] for r in caplog.records if r.msg.startswith("Compiling")]
+
+
+def test_arrays_are_made_without_programs(compiled):
+    arrays.as_array(np.ones((3, 1, 7), "float32"))
+    arrays.as_array(np.float64(2))
+    arrays.as_array(1.5, "bfloat16")
+    kerata.initializers.Zeros()((2, 9), "float32")
+    kerata.initializers.Constant(3)((2, 9), "int32")
+    assert compiled() == []
+    jnp.ones((3, 1, 7))
+    assert compiled()  # as JAX does
+
+
+def test_networks_of_many_shapes_share_the_programs_that_draw(compiled):
+    key = np.array([3, 4], "uint32")
+    drawn = [draws.uniform(key, shape, "float32", -1, 1) for shape in [(3,), (2, 5), (4, 3, 2), (64, 64)]]
+    assert compiled().count("jit(_drawn)") == 1
+    of_jax = jax.random.wrap_key_data(jnp.asarray(key), impl="threefry2x32")
+    for x in drawn:
+        np.testing.assert_array_equal(x, jax.random.uniform(of_jax, x.shape, "float32", -1, 1))
+
+
+@pytest.mark.parametrize("shape", [(), (0, 2), (5, 7), (70, 60, 70), (2000, 1000)])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_draws_are_those_of_jax(shape, dtype):
+    key = np.array([3, 4], "uint32")
+    of_jax = jax.random.wrap_key_data(jnp.asarray(key), impl="threefry2x32")
+    for drawn, expected in (
+        (draws.normal(key, shape, dtype), jax.random.normal(of_jax, shape, dtype)),
+        (draws.truncated_normal(key, shape, dtype), jax.random.truncated_normal(of_jax, -2.0, 2.0, shape, dtype)),
+    ):
+        assert drawn.dtype == dtype
+        np.testing.assert_array_equal(drawn, expected)
+    at_once = jax.jit(lambda key: draws.normal(key, shape, dtype))(key)
+    np.testing.assert_array_equal(at_once, draws.normal(key, shape, dtype))

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerata import errors, ops, random
+from kerata import engine, errors, ops, random
 from kerata.core import dtypes
 from kerata.core.configurable import Configurable
 from kerata.core.registry import Vocabulary, serialize_keras_object
@@ -50,14 +50,14 @@ class Zeros(Initializer):
     """All zeros."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
-        return ops.zeros(shape, dtype)
+        return engine.arrays.filled(shape, 0, dtypes.standardize(dtype))
 
 
 class Ones(Initializer):
     """All ones."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
-        return ops.ones(shape, dtype)
+        return engine.arrays.filled(shape, 1, dtypes.standardize(dtype))
 
 
 class Constant(Initializer):
@@ -67,6 +67,8 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        if np.ndim(self.value) == 0:
+            return engine.arrays.filled(shape, self.value, dtypes.standardize(dtype))
         return ops.broadcast_to(ops.convert_to_tensor(self.value, dtypes.standardize(dtype)), tuple(shape))
 
 

@@ -124,11 +124,23 @@ def test_as_array(engine, row):
     same(x, np.asarray(value))
 
 
-def test_as_array_copies_what_others_may_change(engine):
-    mine = np.ones(3, "float32")
-    x = engine.arrays.as_array(mine)
+@pytest.mark.parametrize("asked", [None, "float32"])
+def test_as_array_copies_what_others_may_change(engine, asked):
+    room = np.zeros(128, "uint8")
+    mine = room[-room.ctypes.data % 64 :][:12].view("float32")  # where an engine could take it as it lies
+    mine[:] = 1
+    x = engine.arrays.as_array(mine, asked)
     mine[:] = 5
     same(x, np.ones(3))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool", "uint8", "float16", BF16])
+def test_filled(engine, dtype):
+    x = engine.arrays.filled((2, 3), 1, dtype)
+    assert engine.arrays.is_array(x)
+    assert dtypes.dtype_of(x) == dtype
+    same(engine.arrays.cast(x, "float32"), np.ones((2, 3)))
+    assert engine.arrays.filled((), 2, dtype).shape == ()
 
 
 def test_an_array_is_a_value(engine):

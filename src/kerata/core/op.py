@@ -109,10 +109,10 @@ def meet(values: list[Any], inexact: bool) -> list[Any]:
 _WORD = re.compile(r"\b(FloatArray|FloatOperand|Arrays|Operand|Array)\b")
 
 
-def _roles(body: Callable[..., Any]) -> dict[str, tuple[int, str]]:
+def _roles(signature: inspect.Signature) -> dict[str, tuple[int, str]]:
     """Return, for each parameter that holds tensors, its position and the word of its annotation."""
     roles = {}
-    for position, (name, parameter) in enumerate(inspect.signature(body).parameters.items()):
+    for position, (name, parameter) in enumerate(signature.parameters.items()):
         if word := _WORD.search(str(parameter.annotation)):
             roles[name] = (position, word[0])
     return roles
@@ -216,10 +216,11 @@ def op(body: Any = None, *, name: str | None = None) -> Any:
     if body is None:
         return functools.partial(op, name=name)
     name = str(name or body.__name__)
-    roles = _roles(body)
+    signature = inspect.signature(body)
+    roles = _roles(signature)
     plain = [(n, p, role) for n, (p, role) in roles.items() if role in ("Array", "FloatArray", "Arrays")]
     meeting = [(n, p) for n, (p, role) in roles.items() if role in ("Operand", "FloatOperand")]
-    optional = {n for n, p in inspect.signature(body).parameters.items() if p.default is None}
+    optional = {n for n, p in signature.parameters.items() if p.default is None}
     inexact = any(role == "FloatOperand" for _, role in roles.values())
 
     @functools.wraps(body)

@@ -91,7 +91,7 @@ class Metric(Configurable, Stateful):
     def reset_state(self) -> None:
         """Begin anew."""
         for variable in self.variables:
-            variable.assign_new(engine.xp.zeros(variable.shape, variable.dtype))
+            variable.assign_new(engine.arrays.filled(variable.shape, 0, variable.dtype))
 
     @errors.user_facing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -145,4 +145,4 @@ class Metric(Configurable, Stateful):
 
 
 def _zeros(shape: Any, dtype: Any = None) -> Any:
-    return engine.xp.zeros(shape, dtype)
+    return engine.arrays.filled(shape, 0, dtype)

@@ -141,7 +141,7 @@ class Nadam(VarListOptimizer):
     def build(self, var_list: Iterable[Variable]) -> None:
         if not self.built:
             super().build(var_list)
-            self._product = self.add_variable((), lambda shape, dtype: xp.ones(shape, dtype), name="u_product")
+            self._product = self.add_variable((), "ones", name="u_product")
 
     def begin_update(self) -> None:
         t = xp.asarray(self.iterations + 1, "float32")

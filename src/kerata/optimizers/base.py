@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from kerata.core.symbolic import snake_case
 from kerata.core.tracking import Stateful
 from kerata.core.variable import Variable
 from kerata.engine import xp
+from kerata.initializers import Constant
 from kerata.optimizers.clipping import clipped
 from kerata.optimizers.joining import is_elementwise, jointly
 from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
@@ -103,7 +104,7 @@ class Optimizer(Stateful, Configurable):
         self._iterations = self.add_variable((), dtype="int32", name="iteration")
         self._learning_rate: Any = learning_rate
         if not callable(learning_rate):
-            self._learning_rate = self.add_variable((), _constant(learning_rate), name="learning_rate")
+            self._learning_rate = self.add_variable((), Constant(learning_rate), name="learning_rate")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -170,7 +171,7 @@ class Optimizer(Stateful, Configurable):
         for group in self.slots():
             for variable in variables:
                 self._slots[variable] += [
-                    self.add_variable_from_reference(variable, name, _constant(start)) for name, start in group.items()
+                    self.add_variable_from_reference(variable, name, Constant(start)) for name, start in group.items()
                 ]
 
     def add_variable(
@@ -184,7 +185,7 @@ class Optimizer(Stateful, Configurable):
     ) -> Variable:
         """Return a new Variable of the optimizer's own; its place in files is the order of these calls."""
         if isinstance(initializer, str) and initializer == "zeros":
-            initializer = _constant(0)
+            initializer = Constant(0)
         with scopes.name_scope(self.name):
             variable = Variable(
                 initializer, tuple(shape), dtype, trainable=False, autocast=False, aggregation=aggregation,
@@ -543,10 +544,6 @@ class VarListOptimizer(Optimizer):
 
 
 _WITHOUT_MEANING = ("is_legacy_optimizer", "jit_compile")  # found in the configs of old files
-
-
-def _constant(value: Any) -> Callable[..., Any]:
-    return lambda shape, dtype: xp.full(shape, value, dtype)
 
 
 def _as(dtype: Any, x: Any) -> Any:

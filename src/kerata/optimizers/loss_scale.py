@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kerata import errors, ops
+from kerata import errors, initializers, ops
 from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.optimizers.base import Optimizer, VarListOptimizer
@@ -62,7 +62,7 @@ class LossScaleOptimizer(VarListOptimizer):
         variables = list(var_list)
         self.step_counter = self.add_variable((), dtype="int32", name="step_counter")
         self.dynamic_scale = self.add_variable(
-            (), lambda shape, dtype: xp.full(shape, self.initial_scale, dtype), "float32", name="dynamic_scale"
+            (), initializers.Constant(self.initial_scale), "float32", name="dynamic_scale"
         )
         self.inner_optimizer.build(variables)
         super().build(variables)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerata import engine, errors, tree
+from kerata.core import dtypes
 from kerata.core.op import convert
 from kerata.core.scopes import StateScope
 from kerata.core.tracking import remembered
@@ -146,7 +147,7 @@ class Program:
         if (spare := self._spare.pop(block.shape, None)) is not None:
             return spare
         shapes = self._logs[block.shape]
-        return tree.map_structure(lambda s: engine.xp.zeros(s.shape, s.dtype), shapes)
+        return tree.map_structure(lambda s: engine.arrays.filled(s.shape, 0, dtypes.dtype_of(s)), shapes)
 
     def log_values(self, logs: Any, step: int) -> dict[str, Any]:
         """Return what one step logged, as Python numbers, in the step's own order."""

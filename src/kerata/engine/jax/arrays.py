@@ -16,8 +16,8 @@ from kerata.engine.jax.placing import Displaced, in_place
 from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "filled", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast",
+    "set_at", "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -31,7 +31,14 @@ def _dtype(dtype: str) -> str:
 def as_array(x: Any, dtype: str | None = None) -> Array:
     if hasattr(x, "detach"):  # a PyTorch tensor
         x = engine.load("torch").arrays.to_numpy(x)
-    return numpy.asarray(x, dtype=None if dtype is None else _dtype(dtype))
+    named = None if dtype is None else numpy.dtype(_dtype(dtype))
+    if isinstance(x, np.ndarray | np.generic) or (named is not None and isinstance(x, int | float)):
+        return jax.device_put(np.array(x, named))  # of a copy, which may become the array's own memory
+    return numpy.asarray(x, dtype=named)
+
+
+def filled(shape: Sequence[int], value: float, dtype: str) -> Array:
+    return jax.device_put(np.full(shape, value, numpy.dtype(_dtype(dtype))))
 
 
 def to_numpy(x: Array) -> np.ndarray:

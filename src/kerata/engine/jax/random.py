@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from kerata.engine.jax import lowering
 from kerata.engine.protocol import Array
@@ -17,20 +21,46 @@ __all__ = [
 ]  # fmt: skip
 
 
+_LENGTHS = (1 << 12, 1 << 18, 1 << 20)
+
+
 def _key(key: Array) -> Array:
     return jax.random.wrap_key_data(jnp.asarray(key, "uint32"), impl="threefry2x32")
 
 
+@partial(jax.jit, static_argnums=(0, 2, 3))
+def _drawn(name: str, key: Array, shape: tuple[int, ...], dtype: str, *bounds: Any) -> Array:
+    """`bounds` are those that the draw takes: low and high."""
+    draw: Any = getattr(jax.random, name)
+    if name == "truncated_normal":
+        return draw(_key(key), *bounds, shape, dtype)
+    return draw(_key(key), shape, dtype, *bounds)
+
+
+def _draw(name: str, key: Array, shape: Sequence[int], dtype: str, *bounds: Any) -> Array:
+    """Return draws that depend on their place in the array alone: those of a shape begin those of a longer vector.
+
+    Compiling takes longer than drawing, and a network's weights have many shapes: they share a program.
+    """
+    shape, count = tuple(shape), math.prod(shape)
+    length = next((n for n in _LENGTHS if count <= n), 0)
+    is_in_program = isinstance(jax.device_put(np.uint32(0)), Tracer)
+    if not length or is_in_program or any(isinstance(x, Tracer) for x in (key, *bounds)) or any(map(np.ndim, bounds)):
+        return _drawn(name, key, shape, dtype, *bounds)
+    draws = _drawn(name, key, (length,), dtype, *(np.asarray(b, jnp.dtype(dtype)) for b in bounds))
+    return jax.device_put(np.asarray(draws)[:count].reshape(shape).copy())
+
+
 def uniform(key: Array, shape: Sequence[int], dtype: str, low: Any, high: Any) -> Array:
-    return jax.random.uniform(_key(key), tuple(shape), dtype, low, high)
+    return _draw("uniform", key, shape, dtype, low, high)
 
 
 def normal(key: Array, shape: Sequence[int], dtype: str) -> Array:
-    return jax.random.normal(_key(key), tuple(shape), dtype)
+    return _draw("normal", key, shape, dtype)
 
 
 def truncated_normal(key: Array, shape: Sequence[int], dtype: str) -> Array:
-    return jax.random.truncated_normal(_key(key), -2.0, 2.0, tuple(shape), dtype)
+    return _draw("truncated_normal", key, shape, dtype, -2.0, 2.0)
 
 
 def randint(key: Array, shape: Sequence[int], low: Any, high: Any, dtype: str) -> Array:

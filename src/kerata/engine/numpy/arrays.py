@@ -15,8 +15,8 @@ from kerata.engine.numpy.values import Placeholder, Value, as_dtype, narrowed, n
 from kerata.engine.protocol import Array
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "filled", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast",
+    "set_at", "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 special: Any = Namespace(scipy.special)
@@ -32,6 +32,10 @@ def as_array(x: Any, dtype: str | None = None) -> Array:
     if array.dtype.kind in "OSU":
         raise no_tensor(x)
     return value_of(narrowed(array) if dtype is None else array, kind)
+
+
+def filled(shape: Sequence[int], value: float, dtype: str) -> Array:
+    return numpy.full(shape, value, dtype)
 
 
 def to_numpy(x: Array) -> np.ndarray:

@@ -15,8 +15,8 @@ from kerata.engine.torch.parameters import place
 from kerata.engine.torch.tensors import as_tensor, device, is_traced, to_numpy
 
 __all__ = [
-    "numpy", "special", "as_array", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast", "set_at",
-    "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
+    "numpy", "special", "as_array", "filled", "to_numpy", "is_array", "is_traced", "place", "without_history", "cast",
+    "set_at", "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod", "add": "sum"}
@@ -24,6 +24,10 @@ _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod", "add": "sum"}
 
 def as_array(x: Any, dtype: str | None = None) -> Array:
     return as_tensor(x, dtype)
+
+
+def filled(shape: Sequence[int], value: float, dtype: str) -> Array:
+    return numpy.full(shape, value, dtype)
 
 
 def is_array(x: Any) -> bool:

@@ -39,6 +39,17 @@ def attentive():
     return kerata.Model(inputs, layers.Dense(3, "softmax")(layers.GlobalAveragePooling1D()(x)))
 
 
+def recurrent():
+    inputs = layers.Input((5,), dtype="int32")
+    x = layers.Embedding(6, 32)(inputs)  # wide: whether ids exist is asked before their rows are chosen
+    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+    return kerata.Model(inputs, layers.Dense(3, "softmax")(layers.LSTM(4)(x)))
+
+
+def accumulating():
+    return kerata.optimizers.Adam(0.01, gradient_accumulation_steps=3)
+
+
 def data(model, count=160):
     random, shape = np.random.default_rng(0), model.input_shape[1:]
     x = random.integers(0, 6, (count, *shape)) if model.inputs[0].dtype == "int32" else random.random((count, *shape))
@@ -47,7 +58,7 @@ def data(model, count=160):
 
 def trained(make, optimizer, jit_compile, epochs=3):
     kerata.utils.set_random_seed(1)
-    model = make()
+    model, optimizer = make(), optimizer() if callable(optimizer) else optimizer
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit_compile)
     x, y = data(model)
     history = model.fit(x, y, batch_size=16, epochs=epochs, verbose=0).history
@@ -59,7 +70,10 @@ def recordings(model):
 
 
 # A bias before a normalization has no gradient but rounding errors, which Adam would make steps of.
-@pytest.mark.parametrize(("make", "optimizer"), [(dense, "adam"), (convolutional, "sgd"), (attentive, "adam")])
+ROWS = [(dense, "adam"), (convolutional, "sgd"), (attentive, "adam"), (recurrent, "adam"), (dense, accumulating)]
+
+
+@pytest.mark.parametrize(("make", "optimizer"), ROWS)
 def test_recorded_steps_give_what_python_gives(make, optimizer):
     model, history, scores = trained(make, optimizer, "auto")
     expected, history_in_python, expected_scores = trained(make, optimizer, False)
@@ -151,3 +165,21 @@ def test_ctrl_c_leaves_a_whole_step():
     with pytest.raises(KeyboardInterrupt):
         model.fit(*data(model), batch_size=16, verbose=0)
     assert int(model.optimizer.iterations) == before + STEPS_BEFORE - 1
+
+
+def test_ids_that_are_not_there_give_nan_in_a_recording_too():
+    model, *_ = trained(recurrent, "adam", "auto")
+    assert all(made for _, made in recordings(model))
+    x, _ = data(model)
+    x[-1, 2] = 6
+    scores = model.predict(x, verbose=0, batch_size=2)
+    assert np.isnan(scores[-1]).all() and not np.isnan(scores[:-2]).any()
+
+
+def test_a_recording_writes_into_no_weight_that_somebody_may_hold():
+    model, *_ = trained(recurrent, "adam", "auto")
+    held = [weight.value.detach() for weight in model.trainable_weights]
+    before = [tensor.clone() for tensor in held]
+    model.fit(*data(model), batch_size=16, verbose=0)
+    for tensor, old, weight in zip(held, before, model.trainable_weights, strict=True):
+        assert (tensor == old).all() and not (weight.value == old).all()

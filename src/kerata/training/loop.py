@@ -205,9 +205,10 @@ class Program:
         run, places = recording
         try:
             for i in range(recorded_from, stop):
-                logs, written = run(values, block.batch(i))
-                for place, value in zip(places, written):
-                    values[place] = value
+                with interrupts.deferred():
+                    logs, written = run(values, block.batch(i))
+                    for place, value in zip(places, written):
+                        values[place] = value
                 yield logs
         finally:  # Ctrl-C leaves the model at a whole step
             store([self.variables[place] for place in places], [values[place] for place in places])

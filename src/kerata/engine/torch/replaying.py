@@ -26,12 +26,28 @@ _IN_PLACE = {
     aten.sigmoid.default: aten.sigmoid_.default, aten.neg.default: aten.neg_.default,
     aten.add.Tensor: aten.add_.Tensor, aten.sub.Tensor: aten.sub_.Tensor,
     aten.mul.Tensor: aten.mul_.Tensor, aten.div.Tensor: aten.div_.Tensor,
+    aten.index_add.default: aten.index_add_.default, aten.scatter_add.default: aten.scatter_add_.default,
 }  # fmt: skip
 # Whose results are memory of their own, which nothing else refers to; no gradient of theirs asks for them.
 _FRESH = {
     aten.mm.default, aten.addmm.default, aten.bmm.default, aten.convolution.default, aten.native_batch_norm.default,
-    aten.sum.dim_IntList, aten.tanh_backward.default, aten.threshold_backward.default, *_IN_PLACE, *_IN_PLACE.values(),
+    aten.new_zeros.default, aten.sum.dim_IntList, aten.tanh_backward.default, aten.threshold_backward.default,
+    *_IN_PLACE, *_IN_PLACE.values(),
 }  # fmt: skip
+
+
+def _lstm_with_workspace(*args: Any) -> Any:
+    """oneDNN's LSTM; it keeps what its gradient asks for only where PyTorch would take one."""
+    with torch.enable_grad():
+        return aten.mkldnn_rnn_layer(*(x.detach() if isinstance(x, torch.Tensor) else x for x in args))
+
+
+def _unless_all(chosen: torch.Tensor, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """What `where` gives, but `x` itself where it is all chosen: rows looked up are nearly always there."""
+    return x.contiguous() if chosen.all() else torch.where(chosen, x, other)
+
+
+_CALLED: dict[Any, Any] = {aten.mkldnn_rnn_layer.default: _lstm_with_workspace}
 
 
 def replayed(graph: GraphModule) -> Callable[..., list[torch.Tensor]]:
@@ -43,6 +59,10 @@ def replayed(graph: GraphModule) -> Callable[..., list[torch.Tensor]]:
             _there_and_back(node)
         elif node.target == aten.add.Tensor and not node.kwargs:
             _with_bias(node)
+        elif node.target == aten.where.self and _chooses_rows(*(x.meta.get("val") for x in (node, *node.args))):
+            node.target = _unless_all
+        elif node.target == aten._fused_adam_.tensor_lr:
+            node.args = (*node.args[:2], *([*map(_without_copy, slots)] for slots in node.args[2:5]), *node.args[5:])
     graph.graph.eliminate_dead_code()
     for node in graph.graph.nodes:
         if node.target in _IN_PLACE and _may_overwrite(node):
@@ -91,6 +111,22 @@ def _take_channels_to_the_end(views: list[Any]) -> bool:
     return len(views) == 1 and views[0].target == aten.permute.default and views[0].args[1][-1] == 1
 
 
+def _chooses_rows(result: Any, chosen: Any, x: Any, other: Any) -> bool:
+    """Return whether there is far less to choose by than to choose, on a CPU, which need not be waited for."""
+    alike = (result.shape, result.dtype) == (x.shape, x.dtype) and result.is_contiguous()
+    return alike and result.device.type == "cpu" and other.ndim == 0 and 16 * chosen.numel() <= x.numel()
+
+
+def _without_copy(slot: Node) -> Node:
+    """Return the input that an optimizer's slot is a copy of, where that serves nothing else: its memory is ours."""
+    if slot.target != aten.clone.default or (source := cast(Node, slot.args[0])).op != "placeholder":
+        return slot
+    if len(source.users) > 1 or source.meta["val"].stride() != slot.meta["val"].stride():
+        return slot
+    slot.replace_all_uses_with(source)
+    return source
+
+
 def _may_overwrite(node: Any) -> bool:
     """Return whether the first operand is of no use any more, and the result fits into its memory."""
     source: Any = node.args[0]
@@ -134,7 +170,7 @@ def _written_out(nodes: Iterable[Node]) -> Callable[..., list[torch.Tensor]]:
         elif node.target is operator.getitem:
             lines.append(f"{node.name} = {node.args[0]}[{node.args[1]}]")
         else:
-            known[name := f"call_{node.name}"] = getattr(node.target, "_op", node.target)
+            known[name := f"call_{node.name}"] = _CALLED.get(node.target) or getattr(node.target, "_op", node.target)
             given = [written(x) for x in node.args] + [f"{key}={written(x)}" for key, x in node.kwargs.items()]
             lines.append(f"{node.name} = {name}({', '.join(given)})")
         done = [source.name for source in node.all_input_nodes if last_use[source] is node]

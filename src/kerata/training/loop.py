@@ -190,6 +190,13 @@ class Program:
             store(writes, written)
         return logs
 
+    def run_only(self, block: Block) -> Any:
+        """Return the logs of a block of one step, stacked as those of several."""
+        if (step := self._only_steps.get(block.shape)) is not None:
+            return step(raw_values(self.variables), block.data)
+        logs = self.run(block, self.empty_logs(block), 0, 1)
+        return logs if self.compiled else tree.map_structure(lambda a: a[None], *logs)
+
     def _each(self, block: Block, start: int, stop: int) -> Iterator[Any]:
         """Yield what each step logs."""
         rows, known = block.shape[1], self._recordings

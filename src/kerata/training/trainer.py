@@ -316,7 +316,6 @@ class Trainer(Steps):
         return values[0] if len(values) == 1 else values
 
     @errors.user_facing
-    @interrupts.heeded()
     def predict(
         self,
         x: Any,
@@ -332,14 +331,20 @@ class Trainer(Steps):
             >>> model.predict(numpy.ones((100, 4)), verbose=0).shape
             (100, 10)
         """
-        from kerata import callbacks as callbacks_module
-
         self.stop_predicting = False
         watched, kind = bool(callbacks or verbose), None
         if not watched and type(x) is np.ndarray and x.dtype.itemsize < 8:  # of longer ones the values are looked at
             kind = (*self._surroundings("predict"), x.shape, x.dtype, batch_size, steps)
             if (program := self._programs.get(kind)) is not None:  # such an array has been the only batch before
                 return self._predict_only_batch(program, Block(x[None], 1))
+        with interrupts.heeded():
+            return self._predict(x, batch_size, verbose, steps, callbacks, watched, kind)
+
+    def _predict(
+        self, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any, watched: bool, kind: Any
+    ) -> Any:
+        from kerata import callbacks as callbacks_module
+
         source = host_prefix.make_source(self, x, None, None, batch_size, steps, where="predict")
         self._ensure_built(source, "predict")
         if not watched and isinstance(source, ArraySource) and (block := source.only_batch()) is not None:
@@ -362,9 +367,11 @@ class Trainer(Steps):
 
     def _predict_only_batch(self, program: Program, block: Block) -> Any:
         try:
-            outputs = stacked(program.run(block, program.empty_logs(block), 0, 1), program)
+            outputs = program.run_only(block)
         except Exception as error:
             raise memory.explained(error, self, "predict", block) from None
+        if engine.arrays.is_array(outputs):
+            return rows_of([on_host(outputs)])
         return tree.map_structure(lambda a: rows_of([on_host(a)]), outputs)
 
     # One batch --------------------------------------------------------------------------------------------------

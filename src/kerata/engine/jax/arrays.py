@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,8 @@ __all__ = [
     "set_at", "add_at", "reduce_at", "lu_factor", "row", "rows", "in_place", "dynamic_slice", "dynamic_set", "top_k",
 ]  # fmt: skip
 
+_POLLS = 1000  # some 0.3 ms
+_let_others_run = getattr(os, "sched_yield", lambda: time.sleep(0))
 _NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
 
 
@@ -42,6 +46,12 @@ def filled(shape: Sequence[int], value: float, dtype: str) -> Array:
 
 
 def to_numpy(x: Array) -> np.ndarray:
+    # Who sleeps until a result is there takes 40 µs longer to wake than a small program takes to run.
+    if (is_ready := getattr(x, "is_ready", None)) is not None:
+        for _ in range(_POLLS):
+            if is_ready():
+                break
+            _let_others_run()
     return np.asarray(x)
 
 

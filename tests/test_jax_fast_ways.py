@@ -4,6 +4,7 @@ No GPU is at hand: what would be called is written down, and the same thing comp
 """
 
 import inspect
+import math
 import types
 
 import jax
@@ -16,6 +17,7 @@ import kerata
 from kerata import config, layers, ops, tree
 from kerata.core.op import OPS
 from kerata.engine.jax import fast_ways as WAYS
+from kerata.engine.jax import nn
 
 RNG = np.random.default_rng(0)
 XLA = jax.nn.dot_product_attention
@@ -217,3 +219,37 @@ def test_where_the_kernel_is_not_the_loop_runs(lengths, monkeypatch):
     np.testing.assert_allclose(layer(X), expected, rtol=1e-5, atol=1e-6)
     monkeypatch.undo()  # no GPU again
     np.testing.assert_allclose(layer(X), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(32, 128), (1024, 7), (4, 5, 6), (16, 1)])
+@pytest.mark.parametrize("columns", [2, 10, 15])
+def test_narrow_products_are_products_and_so_are_their_gradients(shape, columns):
+    x, kernel = RNG.normal(size=shape).astype("float32"), RNG.normal(size=(shape[-1], columns)).astype("float32")
+    dy = RNG.normal(size=(*shape[:-1], columns)).astype("float32")
+    assert WAYS["matmul"](jnp.asarray(x), jnp.asarray(kernel)) is not NotImplemented
+    y, pull = jax.vjp(ops.matmul, x, kernel)
+    by_x, by_kernel = pull(dy)
+    exact, rows = x.astype("float64"), math.prod(shape[:-1])
+    np.testing.assert_allclose(y, exact @ kernel, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(by_x, dy.astype("float64") @ kernel.T, rtol=1e-4, atol=1e-4)
+    expected = exact.reshape(rows, -1).T @ dy.reshape(rows, -1)
+    np.testing.assert_allclose(by_kernel, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel"),
+    [((32, 8), (8, 1)), ((32, 8), (8, 16)), ((8, 8), (8, 4)), ((32, 8), (2, 8, 4)), ((32,), (32, 4))],
+    ids=["one column", "wide", "few rows", "a stack", "a vector"],
+)
+def test_other_products_are_left_to_xla(x, kernel):
+    x, kernel = np.ones(x, "float32"), np.ones(kernel, "float32")
+    assert WAYS["matmul"](x, kernel) is NotImplemented
+    assert WAYS["matmul"](np.ones((32, 8), "float64"), np.ones((8, 4), "float64")) is NotImplemented
+    np.testing.assert_array_equal(ops.matmul(x, kernel), np.matmul(x, kernel))
+
+
+def test_operations_are_counted_and_exported_as_of_the_plain_product():
+    model = kerata.Sequential([kerata.Input((8,)), layers.Dense(3, use_bias=False)])
+    with nn.textbook():
+        assert WAYS["matmul"](np.ones((32, 8), "float32"), np.ones((8, 3), "float32")) is NotImplemented
+    assert kerata.utils.count_flops(model, batch_size=64).operations == 2 * 64 * 8 * 3

@@ -36,7 +36,8 @@ def textbook() -> Iterator[None]:
         _local.textbook = previous
 
 
-def _on_cpu() -> bool:
+def lowers_for_cpu() -> bool:
+    """Return whether what is traced takes the forms that XLA compiles well on a CPU."""
     return not _local.textbook and jax.default_backend() == "cpu"
 
 
@@ -48,7 +49,7 @@ def _layout(rank: int) -> tuple[str, str, str]:
 def conv(
     x: Array, kernel: Array, strides: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int
 ) -> Array:
-    if _on_cpu():
+    if lowers_for_cpu():
         return lowering.conv(
             x, kernel, strides=tuple(strides), padding=tuple(padding), dilation=tuple(dilation), groups=groups
         )
@@ -70,7 +71,7 @@ def conv_transpose(x: Array, kernel: Array, strides: Sequence[int], padding: Pai
 
 
 def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> Array:
-    if _on_cpu():
+    if lowers_for_cpu():
         return lowering.max_pool(x, window=tuple(window), strides=tuple(strides), padding=tuple(padding))
     lowest = -jax.numpy.inf if jax.numpy.issubdtype(x.dtype, jax.numpy.inexact) else jax.numpy.iinfo(x.dtype).min
     x, padding = _with_symbols(x, padding, lowest)

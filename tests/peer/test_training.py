@@ -117,26 +117,30 @@ def seed_network(k):
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
 def test_the_digit_reader_on_real_digits(name):
-    """Twenty steps of the full network, Winograd and all.
+    """Twenty steps of the full network, Winograd and all, from three starts that differ in their last bit.
 
     The first steps of RMSprop and Adam divide by nearly nothing, and this network is chaotic then: Keras ends up to
     1e-3 away from itself when its first weights are changed in their last bit. So the bar is 1e-5, or ten times what
-    such a change does where that is more; the small networks above are held to 1e-5 throughout.
+    such a change does where that is more; the small networks above are held to 1e-5 throughout. By RMSprop most such
+    changes do 1e-7, but one in sixteen sends Keras to an end 2e-3 away, where a change in kerata's rounding once sent
+    one of the three runs too: the median of the three is held to the bar.
     """
     (x, y), _ = kerata.datasets.mnist.load_data()
     x, y = x[: STEPS * 64, ..., None].astype("float32") / 255, y[: STEPS * 64]
     keras.utils.set_random_seed(0)
-    theirs, nudged, ours = seed_network(keras), seed_network(keras), seed_network(kerata)
-    start = theirs.get_weights()
-    rng = np.random.default_rng(0)
-    ours.set_weights(start)
-    nudged.set_weights([w * (1 + 6e-8 * rng.normal(size=w.shape).astype("float32")) for w in start])
-    ends = []
-    for k, model in ((keras, theirs), (keras, nudged), (kerata, ours)):
+    theirs, ours = seed_network(keras), seed_network(kerata)
+    start, rng = theirs.get_weights(), np.random.default_rng(0)
+    nudged = [[w * (1 + 6e-8 * rng.normal(size=w.shape).astype("float32")) for w in start] for _ in range(2)]
+
+    def trained(k, model, weights):
+        model.set_weights(weights)
         model.compile(getattr(k.optimizers, name)(), "sparse_categorical_crossentropy")
         model.fit(x, y, batch_size=64, shuffle=False, verbose=0)
-        ends.append(np.concatenate([w.ravel() for w in model.get_weights()]))
-    scale = np.linalg.norm(ends[0])
-    own = np.linalg.norm(ends[1] - ends[0]) / scale
-    assert np.linalg.norm(ends[-1] - ends[0]) / scale < max(1e-5, 10 * own)
+        return np.concatenate([w.ravel() for w in model.get_weights()])
+
+    ends = [(trained(keras, theirs, weights), trained(kerata, ours, weights)) for weights in (start, *nudged)]
+    scale = np.linalg.norm(ends[0][0])
+    own = min(np.linalg.norm(end - ends[0][0]) for end, _ in ends[1:]) / scale
+    apart = np.median([np.linalg.norm(ours - theirs) for theirs, ours in ends]) / scale
+    assert apart < max(1e-5, 10 * own)
     assert own < 0.02

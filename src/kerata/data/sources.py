@@ -8,6 +8,7 @@ weighted wrongly.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import math
@@ -49,11 +50,9 @@ class Block:
     data: Any
     steps: int
 
-    @property
+    @functools.cached_property
     def shape(self) -> tuple[int, int]:
         """The capacity in batches, and the rows of a batch."""
-        if type(self.data) is np.ndarray:
-            return self.data.shape[:2]
         return next(tuple(a.shape[:2]) for a in tree.flatten(self.data) if a is not None)  # type: ignore[return-value]
 
     def batch(self, step: int) -> Any:

@@ -22,6 +22,7 @@ __all__ = [
 
 
 _LENGTHS = (1 << 12, 1 << 18, 1 << 20)
+"""Of the vectors that draws of all shapes are taken from; to draw the second takes a millisecond."""
 
 
 def _key(key: Array) -> Array:

@@ -136,25 +136,19 @@ def dot_product_attention(
 # Recurrent cells --------------------------------------------------------------------------------------------------
 
 
-def _has_a_kernel(x: Array, *others: Array) -> bool:
-    alike = all(y.dtype == x.dtype and not is_traced(y) for y in others)
+def _has_a_kernel(x: Array, *others: Array, when_recorded: bool = False) -> bool:
+    """`when_recorded`: whether it is one call in a recording too; else PyTorch would unroll its steps there."""
+    usable = all(takes_kernels(y) if when_recorded else not is_traced(y) for y in (x, *others))
+    alike = all(y.dtype == x.dtype for y in others)
     # The kernels' gradients have no gradients.
-    return alike and x.dtype in (torch.float32, torch.float64) and not is_traced(x) and x.numel() > 0 and (
-        not nested_gradients()
-    )  # fmt: skip
-
-
-def _is_one_call(x: Array, *others: Array) -> bool:
-    """Return whether an LSTM is a call of oneDNN's in a recording; else PyTorch would unroll its steps."""
-    alike = all(y.dtype == x.dtype and takes_kernels(y) for y in others)
-    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    return alike and on_cpu and takes_kernels(x) and x.numel() > 0 and not nested_gradients()
+    return usable and alike and x.dtype in (torch.float32, torch.float64) and x.numel() > 0 and not nested_gradients()
 
 
 def lstm(
     cell: Any, x: Array, states: list[Array], kernel: Array, recurrent_kernel: Array, bias: Array, mask: Array = None
 ) -> tuple[Array, list[Array]]:
-    if mask is not None or not (_has_a_kernel(x, *states, kernel) or _is_one_call(x, *states, kernel)):
+    by_one_dnn = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    if mask is not None or not _has_a_kernel(x, *states, kernel, when_recorded=by_one_dnn):
         return NotImplemented
     weights = [kernel.T, recurrent_kernel.T, *([] if bias is None else [bias, torch.zeros_like(bias)])]
     first = tuple(s.unsqueeze(0) for s in states)

@@ -113,6 +113,8 @@ def _take_channels_to_the_end(views: list[Any]) -> bool:
 
 def _chooses_rows(result: Any, chosen: Any, x: Any, other: Any) -> bool:
     """Return whether there is far less to choose by than to choose, on a CPU, which need not be waited for."""
+    if not all(isinstance(y, torch.Tensor) for y in (result, chosen, x, other)):
+        return False
     alike = (result.shape, result.dtype) == (x.shape, x.dtype) and result.is_contiguous()
     return alike and result.device.type == "cpu" and other.ndim == 0 and 16 * chosen.numel() <= x.numel()
 
@@ -121,7 +123,8 @@ def _without_copy(slot: Node) -> Node:
     """Return the input that an optimizer's slot is a copy of, where that serves nothing else: its memory is ours."""
     if slot.target != aten.clone.default or (source := cast(Node, slot.args[0])).op != "placeholder":
         return slot
-    if len(source.users) > 1 or source.meta["val"].stride() != slot.meta["val"].stride():
+    given = source.meta.get("val")  # a constant that was made an input has none, and stays as it is
+    if given is None or len(source.users) > 1 or given.stride() != slot.meta["val"].stride():
         return slot
     slot.replace_all_uses_with(source)
     return source

@@ -37,20 +37,22 @@ class Worker:
         logs = getattr(self, f"_{self.work.do}")() or {}
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         learned = {name: float(value) for name, value in logs.items()}
-        return {"seconds": seconds, "cpu_seconds": cpu_seconds, **learned}
+        return {"seconds": seconds / self.work.rounds, "cpu_seconds": cpu_seconds, **learned}
 
     def _fit(self) -> dict[str, float]:
-        return self.training.epoch()
+        return self.training.epochs(self.work.rounds)
 
     def _stream(self) -> dict[str, float]:
         return self.training.stream(data.SlowBatches(self.x, self.y, self.work.batch))
 
     def _predict(self) -> None:
-        self.training.predict(self.x)
+        for _ in range(self.work.rounds):
+            self.training.predict(self.x)
 
     def _answer(self) -> None:
-        for i in range(len(self.x)):
-            self.training.predict(self.x[i : i + 1])
+        for _ in range(self.work.rounds):
+            for i in range(len(self.x)):
+                self.training.predict(self.x[i : i + 1])
 
     def finish(self) -> dict[str, Any]:
         peak = _peak_megabytes()  # before the test data are read

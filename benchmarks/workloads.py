@@ -27,9 +27,10 @@ class Work:
     model: str  # in MODELS of each framework
     data: str  # in MAKERS of data.py
     batch: int
-    samples: int  # of a turn in a full run
+    samples: int  # of one round in a full run
     parameters: int
     do: str = "fit"
+    rounds: int = 1  # of a turn, one after another; a turn's seconds are those of one of them
 
     @property
     def learns(self) -> bool:
@@ -60,8 +61,8 @@ def samples_of(work: Work, samples: int) -> int:
 
 
 def _dense(batch: int) -> Work:
-    title = f"Dense network 784-128-10, Adam, batch {batch}: one epoch of MNIST"
-    return Work(f"mlp-{batch}", f"dense, batch {batch}", title, "mlp", "mnist", batch, FULL, 101_770)
+    title = f"Dense network 784-128-10, Adam, batch {batch}: an epoch of MNIST, of three in a turn"
+    return Work(f"mlp-{batch}", f"dense, batch {batch}", title, "mlp", "mnist", batch, FULL, 101_770, rounds=3)
 
 
 def _convolutional(batch: int) -> Work:
@@ -83,12 +84,13 @@ RESNET = Work(
 LSTM = Work(
     "lstm",
     "LSTM, batch 32",
-    "Embedding of 10,000 words, LSTM of 128 over 200 steps, classifier, Adam, batch 32: 10 steps",
+    "Embedding of 10,000 words, LSTM of 128 over 200 steps, classifier, Adam, batch 32: 10 steps, of 30 in a turn",
     "lstm",
     "words",
     32,
     10 * 32,
     1_411_842,
+    rounds=3,
 )
 GPT = Work(
     "gpt",
@@ -103,12 +105,13 @@ GPT = Work(
 TINY = Work(
     "tiny-layers",
     "200 tiny layers",
-    "A graph of 100 dense layers of 16 and 100 additions, Adam, batch 32: 200 steps",
+    "A graph of 100 dense layers of 16 and 100 additions, Adam, batch 32: 200 steps, of 600 in a turn",
     "tiny",
     "features",
     32,
     200 * 32,
     27_370,
+    rounds=3,
 )
 TRAINED = (
     MLP,
@@ -125,24 +128,26 @@ OTHER = (
     Work(
         "predict",
         "predict 10,000 images",
-        "The scores of 10,000 images by the convolutional network, in batches of 128",
+        "The scores of 10,000 images by the convolutional network, in batches of 128, three times in a turn",
         "cnn",
         "mnist",
         128,
         10_000,
         CNN.parameters,
         do="predict",
+        rounds=3,
     ),
     Work(
         "answer",
         "predict one, 200 times",
-        "The scores of one image by the convolutional network, asked for 200 times",
+        "The scores of one image by the convolutional network, asked for 200 times, of 600 in a turn",
         "cnn",
         "mnist",
         1,
         200,
         CNN.parameters,
         do="answer",
+        rounds=3,
     ),
     Work(
         "memory-map",
@@ -169,6 +174,7 @@ OTHER = (
 
 
 def _starts(work: Work) -> tuple[Start, Start]:
+    work = dataclasses.replace(work, rounds=1)
     title = f"{work.title.partition(':')[0]}: from process start to the end of the first batch, "
     label = f"{work.label.partition(',')[0]}, first step"
     return (

@@ -28,11 +28,11 @@ class Training:
 
     def stream(self, batches):
         assert [len(x) for x, y in batches] == [len(x) for x, y in batches] == [8, 8]
-        return self.epoch()
+        return self.epochs(1)
 
-    def epoch(self):
+    def epochs(self, count):
         with open(journal, "a") as file:
-            file.write(name)
+            file.write(name * count)
         if behaviour == "raises":
             raise ValueError("no such layer")
         if behaviour == "dies":
@@ -40,6 +40,8 @@ class Training:
             os._exit(3)
         if behaviour == "hangs":
             time.sleep(60)
+        if behaviour == "slow":
+            time.sleep(0.1 * count)
         return {"loss": 0.5, "accuracy": 0.25}
 
     def predict(self, x):
@@ -76,6 +78,13 @@ def test_turns_go_round_and_the_first_moves_on(contender, tmp_path):
         assert (len(result.seconds), result.loss, result.test_accuracy, result.note) == (2, 0.5, 3 / 16, "")
         assert result.peak_megabytes and result.peak_megabytes > 10
         assert result.warmup is not None and result.median == sum(result.seconds) / 2
+
+
+def test_a_turn_of_several_rounds_tells_the_seconds_of_one(contender, tmp_path):
+    work = dataclasses.replace(EPOCH, rounds=4)
+    (result,) = harness.run(work, [contender("a", "slow")], dataclasses.replace(SETTINGS, repeats=1), tmp_path)
+    assert (tmp_path / "journal").read_text() == 2 * "aaaa" + "16"
+    assert result.seconds[0] == pytest.approx(0.1, rel=0.2)  # 0.4 would be the whole turn's
 
 
 KINDS = [("fit", 2, "aaa16"), ("stream", 2, "aaa16"), ("predict", 0, 3 * "16"), ("answer", 0, 3 * 16 * "1")]

@@ -157,7 +157,10 @@ class Training:
         self.x, self.y, self.batch = x, y, work.batch
         self.random = np.random.default_rng(0)
 
-    def epoch(self) -> dict[str, float]:
+    def epochs(self, count: int) -> dict[str, float]:
+        return [self._epoch() for _ in range(count)][-1]
+
+    def _epoch(self) -> dict[str, float]:
         order = self.random.permutation(len(self.x))
         parts = (order[start : start + self.batch] for start in range(0, len(order), self.batch))
         return self._train((self.x[index], self.y[index]) for index in parts)

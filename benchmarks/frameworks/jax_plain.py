@@ -270,7 +270,10 @@ class Training:
         self.key, key = random.split(self.key)
         return key
 
-    def epoch(self) -> dict[str, float]:
+    def epochs(self, count: int) -> dict[str, float]:
+        return [self._epoch() for _ in range(count)][-1]
+
+    def _epoch(self) -> dict[str, float]:
         if self.resident is None:
             order = self.random.permutation(len(self.x))
             parts = (order[i : i + self.batch] for i in range(0, len(order), self.batch))

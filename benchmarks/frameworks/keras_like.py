@@ -120,8 +120,8 @@ class Training:
         self.parameters = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_variables)
         self.x, self.y, self.batch = x, y, work.batch
 
-    def epoch(self) -> dict[str, float]:
-        return self._last(self.model.fit(self.x, self.y, batch_size=self.batch, epochs=1, verbose=0))
+    def epochs(self, count: int) -> dict[str, float]:
+        return self._last(self.model.fit(self.x, self.y, batch_size=self.batch, epochs=count, verbose=0))
 
     def stream(self, batches: SlowBatches) -> dict[str, float]:
         return self._last(self.model.fit(iter(batches), steps_per_epoch=len(batches), epochs=1, verbose=0))

@@ -147,7 +147,10 @@ class Training:
     def prepared(self, model: nn.Module) -> nn.Module:
         return model
 
-    def epoch(self) -> dict[str, float]:
+    def epochs(self, count: int) -> dict[str, float]:
+        return [self._epoch() for _ in range(count)][-1]
+
+    def _epoch(self) -> dict[str, float]:
         order = torch.randperm(len(self.x)).split(self.batch)
         return self._train((self.x[index], self.y[index]) for index in order)
 

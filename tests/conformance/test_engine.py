@@ -584,6 +584,11 @@ def test_inside_abstract_values_are_not_known(engine):
     assert seen == {"given": True, "computed": True, "closed": False, "made": False}
 
 
+def test_arrays_are_joined_up_to_a_size_or_never(engine):
+    size = engine.transforms.joined_up_to()
+    assert isinstance(size, int) and (size > 1000 if engine.transforms.compiled else size == 0)
+
+
 def test_unknown_sizes_can_be_split(engine):
     small, large = engine.transforms.unknown_sizes
     assert small != large

@@ -164,6 +164,10 @@ class Transforms(Protocol):
     differentiable: bool
     compiled: bool  # whether loops are compiled as a whole, and functions unless told otherwise
 
+    def joined_up_to(self) -> int:
+        """Return how many elements an array may have to be joined with others for what is elementwise; 0: never."""
+        ...
+
     def abstract(self, function: Callable[..., Tree], *args: Tree) -> Tree:
         """Return the shapes and dtypes that `function` gives for `args`, whose leaves may be Specs."""
         ...

@@ -21,7 +21,7 @@ from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.initializers import Constant
 from kerata.optimizers.clipping import clipped
-from kerata.optimizers.joining import is_elementwise, jointly
+from kerata.optimizers.joining import is_elementwise, is_small, jointly
 from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
 from kerata.optimizers.schedules import LearningRateSchedule
 
@@ -371,13 +371,26 @@ class Optimizer(Stateful, Configurable):
             for g, v in zip(gradients, variables):
                 self.update_step(g, v, rate)
 
+    @property
+    def _steps_by_rule(self) -> bool:
+        """Whether the rule is all that happens to a Variable."""
+        step = type(self).update_step
+        return step is Optimizer.update_step or is_elementwise(step)
+
+    def packs(self) -> list[list[Variable]]:
+        """Return groups of own small Variables that a loop may keep joined, as `jointly` joins them."""
+        if not (self._steps_by_rule and is_elementwise(type(self).rule)):
+            return []
+        small = [v for v in self._trainable_variables if is_small(v) and not v.overwrite_with_gradient]
+        columns = [*zip(*(self._slots[v] for v in small)), [self._averages[v] for v in small if v in self._averages]]
+        alike = [[v for v in column if v.dtype == dtype] for column in columns for dtype in {v.dtype for v in column}]
+        return [group for group in alike if len(group) > 1]
+
     def _update_at_once(self, gradients: Sequence[Any], variables: list[Variable], rate: Any) -> bool:
         """Apply the rule to all Variables together, if the engine or the rule allows it; return whether."""
         rule = type(self).rule
         way = engine.active().fast_ways.get(f"{rule.__module__}.{rule.__qualname__}")
-        step = type(self).update_step
-        is_own = step is not Optimizer.update_step and not is_elementwise(step)
-        if is_own or (way is None and not is_elementwise(rule)):
+        if not self._steps_by_rule or (way is None and not is_elementwise(rule)):
             return False
         targets = [(v, *self._slots[v]) for v in variables]
         olds = [tuple(v.raw_value() for v in row) for row in targets]

@@ -1,13 +1,16 @@
-"""Elementwise formulas over many arrays: an engine that runs one operation after the other may run them as one."""
+"""Elementwise formulas over many arrays: an engine may run one operation for all of them, or for all the small ones."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from kerata import engine
+from kerata.core.packing import joined, parted
+from kerata.core.scopes import around
 
-__all__ = ["elementwise", "is_elementwise", "jointly"]
+__all__ = ["elementwise", "is_elementwise", "is_small", "jointly"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,5 +44,25 @@ def jointly(function: Callable[..., tuple[Any, ...]], rows: Iterable[tuple[Any, 
         rows: the arrays of each call.
     """
     rows = list(rows)
-    way = engine.active().fast_ways.get(f"{__name__}.jointly")
-    return [function(*row) for row in rows] if way is None else way(function, rows)
+    if (way := engine.active().fast_ways.get(f"{__name__}.jointly")) is not None:
+        return way(function, rows)
+    done: dict[int, tuple[Any, ...]] = {}
+    for places in _small_ones(rows) if around.state is not None else ():  # outside of programs each shape compiles
+        results = function(*(joined(column) for column in zip(*(rows[i] for i in places))))
+        shapes = [tuple(rows[i][0].shape) for i in places]
+        done.update(zip(places, zip(*(parted(vector, shapes) for vector in results))))
+    return [done[i] if i in done else function(*row) for i, row in enumerate(rows)]
+
+
+def is_small(x: Any) -> bool:
+    """Return whether `jointly` treats this array, or Variable, side by side with others like it."""
+    return math.prod(x.shape) <= engine.transforms.joined_up_to()
+
+
+def _small_ones(rows: list[tuple[Any, ...]]) -> list[list[int]]:
+    """Return the places of rows of small arrays, those of the same dtypes together."""
+    alike: dict[Any, list[int]] = {}
+    for i, row in enumerate(rows):
+        if is_small(row[0]):
+            alike.setdefault(tuple(x.dtype for x in row), []).append(i)
+    return [places for places in alike.values() if len(places) > 1]

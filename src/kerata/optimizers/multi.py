@@ -121,6 +121,10 @@ class MultiOptimizer(VarListOptimizer):
                 optimizer.build(own)
         super().build(variables)
 
+    def packs(self) -> list[list[Variable]]:
+        """Return those of each optimizer."""
+        return [group for optimizer in self._inner for group in optimizer.packs()]
+
     @errors.user_facing
     def apply(self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Change the Variables by one step; see `Optimizer.apply`."""

@@ -18,6 +18,7 @@ import numpy as np
 from kerata import engine, errors, tree
 from kerata.core import dtypes
 from kerata.core.op import convert
+from kerata.core.packing import Packing
 from kerata.core.scopes import StateScope
 from kerata.core.tracking import remembered
 from kerata.core.variable import Variable, raw_values, store
@@ -51,11 +52,12 @@ class Program:
             compiles whole loops; on an engine that does not, True compiles each step.
         learns: whether the step takes gradients.
         settings: what decides what the step does, see `settings_of`. Where "auto" does not compile, steps are recorded.
+        packs: groups of small `variables` that a compiled loop keeps joined, see `Optimizer.packs`.
     """
 
     def __init__(
         self, step: Callable[[Any], Any], variables: list[Variable], compiled: bool | str = True, learns: bool = True,
-        settings: Callable[[], Any] = lambda: None,
+        settings: Callable[[], Any] = lambda: None, packs: Callable[[], list[list[Variable]]] = list,
     ) -> None:  # fmt: skip
         self.variables = variables
         self.compiled = bool(compiled) and engine.transforms.compiled
@@ -96,17 +98,21 @@ class Program:
             written: list[Any], logs: Any, values: list[Any], data: Any, start: Any, stop: Any
         ) -> tuple[Any, Any]:
             at = [i for i, value in enumerate(values) if value is None]
+            place_of = {v: place for place, v in enumerate(self._written)}
+            groups = [[place_of[v] for v in group if v in place_of] for group in packs()]
+            packing = Packing([tuple(value.shape) for value in written], groups)
 
             def body(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-                state, (written, logs) = list(values), carry
-                for place, value in zip(at, written):
+                state, (packed, logs) = list(values), carry
+                for place, value in zip(at, packing.unpack(packed)):
                     state[place] = value
                 batch = tree.map_structure(lambda a: None if a is None else _batch(a, i), data)
                 new_logs, written = self._pure_step(state, batch)
                 logs = tree.map_structure(lambda buffer, x: engine.arrays.set_at(buffer, i, x), logs, new_logs)
-                return written, logs
+                return packing.pack(written), logs
 
-            return engine.transforms.fori_loop(start, stop, body, (written, logs))
+            packed, logs = engine.transforms.fori_loop(start, stop, body, (packing.pack(written), logs))
+            return packing.unpack(packed), logs
 
         # Only what the steps write is given away: an array of a weight that someone holds stays theirs in `predict`.
         self._chunk = engine.transforms.compile(chunk, donate=(0, 1))

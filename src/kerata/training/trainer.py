@@ -72,6 +72,7 @@ class Trainer(Steps):
             program = self._programs[key] = Program(
                 step, self._state_variables(mode), compiled, mode == "train",
                 lambda: settings_of(self, self.optimizer, getattr(self, f"{mode}_function")),
+                self.optimizer.packs if mode == "train" and self.optimizer is not None else list,
             )  # fmt: skip
         return program
 

@@ -19,7 +19,7 @@ from kerata.engine.jax.trimming import trimmed
 from kerata.engine.protocol import Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile", "record",
+    "unknown_sizes", "differentiable", "compiled", "joined_up_to", "abstract", "value_and_grad", "compile", "record",
     "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "apart",
     "custom_gradient",
     "stop_gradient", "no_gradients", "concrete", "block_until_ready",
@@ -33,7 +33,14 @@ compiled = True
 SMALL = 1 << 15
 """Elements; up to so many a loop over them ends sooner than other threads have heard of their parts."""
 
+JOINED = 1 << 12
+"""Elements; to start a loop over fewer takes longer than the loop."""
+
 _ONE_THREAD: Any = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+
+
+def joined_up_to() -> int:
+    return JOINED if devices.platform() == "cpu" else 0
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:

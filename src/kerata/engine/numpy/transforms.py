@@ -16,7 +16,7 @@ from kerata.engine.numpy.values import Placeholder, value_of
 from kerata.engine.protocol import Array, Spec, Tree
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile",
+    "unknown_sizes", "differentiable", "compiled", "joined_up_to", "abstract", "value_and_grad", "compile",
     "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "apart",
     "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -25,6 +25,10 @@ __all__ = [
 unknown_sizes = (24, 48)
 differentiable = False
 compiled = False
+
+
+def joined_up_to() -> int:
+    return 0
 
 
 def abstract(function: Callable[..., Tree], *args: Tree) -> Tree:

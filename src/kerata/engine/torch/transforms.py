@@ -37,7 +37,7 @@ from kerata.engine.torch.tensors import (
 )  # fmt: skip
 
 __all__ = [
-    "unknown_sizes", "differentiable", "compiled", "abstract", "value_and_grad", "compile",
+    "unknown_sizes", "differentiable", "compiled", "joined_up_to", "abstract", "value_and_grad", "compile",
     "record", "jvp", "vmap", "scan", "fori_loop", "while_loop", "cond", "switch", "associative_scan", "remat", "apart",
     "custom_gradient", "stop_gradient", "no_gradients", "concrete", "block_until_ready",
 ]  # fmt: skip
@@ -46,6 +46,10 @@ __all__ = [
 unknown_sizes = (2520, 5040)
 differentiable = True
 compiled = False
+
+
+def joined_up_to() -> int:
+    return 0
 
 
 class _Local(threading.local):

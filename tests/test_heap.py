@@ -37,3 +37,25 @@ def test_pages_are_not_asked_for_again():
 
 def test_what_the_environment_says_is_left_alone():
     assert faults("keep", MALLOC_TRIM_THRESHOLD_="1000000") > 50_000
+
+
+GIVING_BACK = """
+from pathlib import Path
+from kerata.engine.heap import give_back_freed_memory, keep_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+
+keep_freed_memory()
+blocks = [b"1" * (64 << 10) for _ in range(4096)]
+last = b"1" * (64 << 10)  # above them all: what lies below does not go back by itself
+del blocks
+before = resident()
+give_back_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="nothing tells how much memory is resident")
+def test_what_was_freed_is_given_back_when_asked():
+    assert 200 < int(subprocess.check_output([sys.executable, "-c", GIVING_BACK], text=True)) < 300

@@ -1,5 +1,6 @@
 """What XLA is told of the CPU that it compiles for, and what is a part of its own in a program."""
 
+import sys
 from pathlib import Path
 
 import jax
@@ -85,6 +86,22 @@ def test_a_normalization_is_a_part_of_its_own_where_gradients_are_taken(norm):
     assert "normalized" not in str(jax.make_jaxpr(norm)(x))
     for together, alone in zip(program(x), slope(x)):
         assert jnp.allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+# Memory -------------------------------------------------------------------------------------------------------------
+
+
+def test_memory_is_given_back_after_a_program_that_took_long_to_compile(monkeypatch):
+    given_back = []
+    monkeypatch.setattr(sys.modules["kerata.engine.jax"], "give_back_freed_memory", lambda: given_back.append(1))
+    events = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, seconds, **_: events.append(event))
+    jax.jit(lambda x: jnp.sin(x) * 1.25)(jnp.ones(3))
+    (event,) = {event for event in events if event.endswith("/backend_compile_duration")}  # as JAX calls it
+    assert given_back == []
+    jax.monitoring.record_event_duration_secs(event, 2.0)
+    jax.monitoring.record_event_duration_secs(event + "/other", 2.0)
+    assert given_back == [1]
 
 
 # Making arrays: a program for each shape would take milliseconds ------------------------------------------------------

@@ -104,7 +104,7 @@ def test_results_do_not_depend_on_the_length_of_chunks(monkeypatch, seconds):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "steps"), [(None, 4), (1e-9, 100), (0.01, 25), (0.1, 4), (0.4, 3), (0.9, 1), (20.0, 1)]
+    ("seconds", "steps"), [(None, 4), (1e-9, 100), (0.01, 25), (0.05, 16), (0.1, 15), (0.4, 3), (0.9, 1), (20.0, 1)]
 )
 def test_a_chunk_is_short_for_the_eye_and_slow_steps_come_by_several(seconds, steps):
     block = SimpleNamespace(shape="a shape")

@@ -33,9 +33,12 @@ __all__ = ["Program", "on_host", "run_block"]
 REFRESH_SECONDS = 0.25
 """A chunk takes about this long, so that progress moves and Ctrl-C is heard."""
 
-SEVERAL, STILL_SECONDS = 4, 1.5
+SEVERAL, STILL_SECONDS = 16, 1.5
 """Slow steps: so many in a chunk, if it takes no longer than this. Each chunk asks for its memory anew, of whose pages
 the system fills every one with zeros: a third of the time of a step that keeps half a gigabyte."""
+
+UNTIMED = 4
+"""Steps in the first chunk that is timed: the one before it compiled."""
 
 
 def _spec(x: Any) -> Any:
@@ -172,7 +175,7 @@ class Program:
             return 1
         seconds = self._seconds[block.shape]
         if seconds is None:
-            return min(remaining, SEVERAL)
+            return min(remaining, UNTIMED)
         seconds = max(seconds, 1e-7)
         several = min(SEVERAL, int(STILL_SECONDS / seconds))
         return min(remaining, max(1, several, int(REFRESH_SECONDS / seconds)))

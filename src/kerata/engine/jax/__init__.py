@@ -5,7 +5,7 @@ import os
 import jax
 
 from kerata import config
-from kerata.engine.heap import keep_freed_memory
+from kerata.engine.heap import give_back_freed_memory, keep_freed_memory
 from kerata.engine.jax import arrays, devices, nn, random, transforms
 from kerata.engine.jax.fast_ways import fast_ways as fast_ways
 
@@ -29,5 +29,11 @@ def _remember_compiled_programs() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def _after_event(event: str, duration_secs: float, **kwargs: str | int) -> None:
+    if event.endswith("/backend_compile_duration") and duration_secs > 1:  # less leaves little
+        give_back_freed_memory()
+
+
 _remember_compiled_programs()
 keep_freed_memory()
+jax.monitoring.register_event_duration_secs_listener(_after_event)

@@ -21,7 +21,7 @@ from kerata.core.variable import Variable
 from kerata.engine import xp
 from kerata.initializers import Constant
 from kerata.optimizers.clipping import clipped
-from kerata.optimizers.joining import is_elementwise, is_small, jointly
+from kerata.optimizers.joining import is_elementwise, jointly, small_ones
 from kerata.optimizers.options import OLD_SPELLINGS, Rate, check_options, spell_out_options, with_old_spellings
 from kerata.optimizers.schedules import LearningRateSchedule
 
@@ -381,7 +381,8 @@ class Optimizer(Stateful, Configurable):
         """Return groups of own small Variables that a loop may keep joined, as `jointly` joins them."""
         if not (self._steps_by_rule and is_elementwise(type(self).rule)):
             return []
-        small = [v for v in self._trainable_variables if is_small(v) and not v.overwrite_with_gradient]
+        ruled = [v for v in self._trainable_variables if not v.overwrite_with_gradient]
+        small = [ruled[i] for i in small_ones(ruled)]
         columns = [*zip(*(self._slots[v] for v in small)), [self._averages[v] for v in small if v in self._averages]]
         alike = [[v for v in column if v.dtype == dtype] for column in columns for dtype in {v.dtype for v in column}]
         return [group for group in alike if len(group) > 1]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from kerata import engine
 from kerata.core.packing import joined, parted
 from kerata.core.scopes import around
 
-__all__ = ["elementwise", "is_elementwise", "is_small", "jointly"]
+__all__ = ["elementwise", "is_elementwise", "jointly", "small_ones"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,22 +47,26 @@ def jointly(function: Callable[..., tuple[Any, ...]], rows: Iterable[tuple[Any, 
     if (way := engine.active().fast_ways.get(f"{__name__}.jointly")) is not None:
         return way(function, rows)
     done: dict[int, tuple[Any, ...]] = {}
-    for places in _small_ones(rows) if around.state is not None else ():  # outside of programs each shape compiles
+    for places in _joinable(rows) if around.state is not None else ():  # outside of programs each shape compiles
         results = function(*(joined(column) for column in zip(*(rows[i] for i in places))))
         shapes = [tuple(rows[i][0].shape) for i in places]
         done.update(zip(places, zip(*(parted(vector, shapes) for vector in results))))
     return [done[i] if i in done else function(*row) for i, row in enumerate(rows)]
 
 
-def is_small(x: Any) -> bool:
-    """Return whether `jointly` treats this array, or Variable, side by side with others like it."""
-    return math.prod(x.shape) <= engine.transforms.joined_up_to()
+def small_ones(arrays: Sequence[Any]) -> list[int]:
+    """Return the places of the arrays, or Variables, that `jointly` treats side by side.
+
+    None where most elements lie in large ones: these take the time then, and joining takes XLA longer to compile.
+    """
+    sizes, most = [math.prod(x.shape) for x in arrays], engine.transforms.joined_up_to()
+    small = [i for i, size in enumerate(sizes) if size <= most]
+    return small if 2 * sum(sizes[i] for i in small) >= sum(sizes) else []
 
 
-def _small_ones(rows: list[tuple[Any, ...]]) -> list[list[int]]:
+def _joinable(rows: list[tuple[Any, ...]]) -> list[list[int]]:
     """Return the places of rows of small arrays, those of the same dtypes together."""
     alike: dict[Any, list[int]] = {}
-    for i, row in enumerate(rows):
-        if is_small(row[0]):
-            alike.setdefault(tuple(x.dtype for x in row), []).append(i)
+    for i in small_ones([row[0] for row in rows]):
+        alike.setdefault(tuple(x.dtype for x in rows[i]), []).append(i)
     return [places for places in alike.values() if len(places) > 1]

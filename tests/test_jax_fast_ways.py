@@ -1,8 +1,9 @@
-"""When the JAX engine leaves attention and the LSTM to cuDNN.
+"""When the JAX engine leaves attention and the LSTM to cuDNN, and the forms of its products.
 
-No GPU is at hand: what would be called is written down, and the same thing computed instead.
+No GPU is at hand: what would be called of cuDNN is written down, and the same thing computed instead.
 """
 
+import functools
 import inspect
 import math
 import types
@@ -236,11 +237,46 @@ def test_narrow_products_are_products_and_so_are_their_gradients(shape, columns)
     np.testing.assert_allclose(by_kernel, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(32, 16), (2, 8), (64, 128), (20, 33)])
+@pytest.mark.parametrize("columns", [16, 50])
+def test_small_products_are_products_in_every_mode_of_differentiation(shape, columns):
+    x, kernel = RNG.normal(size=shape).astype("float32"), RNG.normal(size=(shape[-1], columns)).astype("float32")
+    dy, dx = RNG.normal(size=(len(x), columns)).astype("float32"), RNG.normal(size=shape).astype("float32")
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+    y, pull = jax.vjp(ops.matmul, x, kernel)
+    by_x, by_kernel = pull(dy)
+    close(y, x.astype("float64") @ kernel)
+    close(by_x, dy.astype("float64") @ kernel.T)
+    close(by_kernel, x.astype("float64").T @ dy)
+    close(jax.jvp(ops.matmul, (x, kernel), (dx, 2 * kernel))[1], (dx + 2.0 * x) @ kernel)
+    several = np.stack([x, dx])
+    close(jax.vmap(ops.matmul, (0, None))(several, kernel), several.astype("float64") @ kernel)
+
+    def bent(multiply):
+        loss = lambda kernel: jnp.sum(jnp.tanh(multiply(jnp.asarray(x), kernel)))  # noqa: E731
+        return jax.jvp(jax.grad(loss), (kernel,), (np.ones_like(kernel),))[1]
+
+    close(bent(ops.matmul), bent(jnp.matmul), atol=1e-3)
+
+
+def test_the_rows_of_a_small_product_are_turned_for_the_kernels_gradient():
+    def program(multiply):
+        loss = lambda x, kernel: jnp.sum(multiply(x, kernel) ** 2)  # noqa: E731
+        arguments = np.ones((32, 16), "float32"), np.ones((16, 16), "float32")
+        return jax.jit(jax.grad(loss, 1)).lower(*arguments).as_text()
+
+    assert "optimization_barrier" in program(ops.matmul)
+    assert "optimization_barrier" not in program(jnp.matmul)
+
+
 @pytest.mark.parametrize(
     ("x", "kernel"),
-    [((32, 8), (8, 1)), ((32, 8), (8, 16)), ((8, 8), (8, 4)), ((32, 8), (2, 8, 4)), ((32,), (32, 4))],
-    ids=["one column", "wide", "few rows", "a stack", "a vector"],
-)
+    [
+        ((32, 8), (8, 1)), ((65, 128), (128, 16)), ((32, 128), (128, 256)), ((8, 2048), (2048, 4)),
+        ((2, 8, 8), (8, 16)), ((1, 8), (8, 4)), ((32, 8), (2, 8, 4)), ((32,), (32, 4)),
+    ],
+    ids=["one column", "many rows", "a large kernel", "long rows", "several axes", "one row", "a stack", "a vector"],
+)  # fmt: skip
 def test_other_products_are_left_to_xla(x, kernel):
     x, kernel = np.ones(x, "float32"), np.ones(kernel, "float32")
     assert WAYS["matmul"](x, kernel) is NotImplemented

@@ -5,16 +5,14 @@ Each has the signature of what it stands for, and returns NotImplemented where i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from kerata import config, errors
-from kerata.engine.jax import devices, nn, recurrence
+from kerata.engine.jax import devices, products, recurrence
 from kerata.engine.protocol import Array
 
 __all__ = ["fast_ways"]
@@ -47,35 +45,7 @@ def _with_four_axes(x: Array) -> Array:
     return jnp.reshape(x, (1,) * (4 - x.ndim) + x.shape)
 
 
-_WIDTH = 16
-"""Columns; up to here XLA's product for the gradient by the kernel takes two to eight times as long as of so many."""
-
-
-def matmul(x1: Array, x2: Array) -> Array:
-    """A product with few columns, as of a classifier's last layer, filled up with columns of zeros."""
-    fits = (
-        nn.lowers_for_cpu()
-        and x1.ndim > 1
-        and x2.ndim == 2
-        and 1 < x2.shape[1] < _WIDTH
-        and x1.shape[-1] == x2.shape[0]
-        and x1.dtype == x2.dtype == jnp.float32
-        and all(isinstance(size, int) for size in x1.shape)  # an exported program's may be unknown
-        and math.prod(x1.shape[:-1]) >= _WIDTH
-    )
-    return _narrow_product(x1, x2) if fits else NotImplemented
-
-
-@jax.jit
-def _narrow_product(x: Array, kernel: Array) -> Array:
-    """(kernel.T x.T).T, so that the gradient by the kernel is dy.T x: that of x.T dy reads x column by column."""
-    columns = kernel.shape[1]
-    wide = jnp.pad(kernel.T, ((0, _WIDTH - columns), (0, 0)))
-    y = lax.dot_general(wide, jnp.reshape(x, (-1, x.shape[-1])), (((1,), (1,)), ((), ())))
-    return jnp.reshape(y[:columns].T, (*x.shape[:-1], columns))
-
-
 fast_ways: dict[str, Callable[..., Any]] = {
-    "dot_product_attention": dot_product_attention, "matmul": matmul,
+    "dot_product_attention": dot_product_attention, "matmul": products.matmul,
     "kerata.layers.recurrent_cells.LSTMCell": recurrence.lstm,
 }  # fmt: skip

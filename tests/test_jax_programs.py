@@ -126,6 +126,25 @@ def test_arrays_are_made_without_programs(compiled):
     assert compiled()  # as JAX does
 
 
+def test_data_that_grew_find_their_programs(compiled):
+    """Of 9 to 16 batches, for one: those who label rows as they go train anew on a few more each time."""
+    model = kerata.Sequential([kerata.Input((3,)), kerata.layers.Dense(2)])
+    model.compile("sgd", "mse")
+
+    def use(rows):
+        x, y = np.ones((rows, 3), "float32"), np.ones((rows, 2), "float32")
+        model.fit(x, y, batch_size=4, verbose=0)
+        model.evaluate(x, y, batch_size=4, verbose=0)
+        return model.predict(x, batch_size=4, verbose=0)
+
+    use(4 * 9 + 1)
+    before = len(compiled())
+    assert [len(use(4 * batches + 1)) for batches in range(10, 17)] == [4 * batches + 1 for batches in range(10, 17)]
+    assert len(compiled()) == before
+    use(4 * 17)
+    assert len(compiled()) > before
+
+
 def test_networks_of_many_shapes_share_the_programs_that_draw(compiled):
     key = np.array([3, 4], "uint32")
     drawn = [draws.uniform(key, shape, "float32", -1, 1) for shape in [(3,), (2, 5), (4, 3, 2), (64, 64)]]

@@ -179,7 +179,8 @@ class ArraySource(Source):
     def _pieces(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         """Yield the row numbers of each block, and how many batches a block holds."""
         per_block = max(1, int(BLOCK_BYTES / max(self._row_bytes, 1) / self.batch_size))
-        capacity = math.ceil(len(index) / math.ceil(len(index) / per_block))
+        # Powers of two: data that grew by some rows find the program compiled.
+        capacity = min(1 << (len(index) - 1).bit_length(), 1 << (per_block.bit_length() - 1))
         # The first block is small: until it is gathered nothing is trained.
         first = len(index) if len(index) <= capacity else max(1, capacity // 4)
         for start, stop in itertools.pairwise((0, *range(first, len(index), capacity), len(index))):

@@ -48,6 +48,7 @@ KNOWN = [
     ("sparse_categorical_crossentropy", [[1]], HALF, {}, [LOG2]),
     ("sparse_categorical_crossentropy", [1, 255], HALF * 2, {"ignore_class": 255}, [LOG2, 0.0]),
     ("sparse_categorical_crossentropy", [[1, 0]], [[[0.5, 0.25], [0.5, 0.75]]], {"axis": 1}, [[LOG2, 2 * LOG2]]),
+    ("sparse_categorical_crossentropy", [0, 2, -1], HALF * 3, {}, [LOG2, 0.0, 0.0]),  # two are no class
     ("categorical_generalized_cross_entropy", [1], [[0.75, 0.25]], {"q": 0.5}, [1.0]),
     ("kl_divergence", [[0.5, 0.5]], [[0.25, 0.75]], {}, [LOG2 / 2 + math.log(2 / 3) / 2]),
     ("poisson", [[0.0, 2.0]], [[1.0, 1.0]], {}, [1.0]),

@@ -388,10 +388,15 @@ def sparse_categorical_crossentropy(
             expected=f"one label for each of {output.shape[:axis] + output.shape[axis + 1 :]}", got=target.shape,
             hint="for one-hot labels use categorical_crossentropy",
         )  # fmt: skip
+    target = arrays.cast(target, "int32")
     shape = [-1 if a == axis else 1 for a in range(output.ndim)]
-    classes = xp.reshape(xp.arange(output.shape[axis]), shape)
-    hit = xp.expand_dims(arrays.cast(target, "int32"), axis) == classes
-    return -xp.sum(xp.where(hit, _log_probabilities(output, from_logits, axis), 0), axis=axis)
+    hit = xp.expand_dims(target, axis) == xp.reshape(xp.arange(output.shape[axis]), shape)
+    if from_logits:
+        return -xp.sum(xp.where(hit, log_softmax(output, axis), 0), axis=axis)
+    # One logarithm for each label, not for each class.
+    probability = xp.sum(xp.where(hit, output, 0), axis=axis) / xp.sum(output, axis=axis)
+    is_class = (target >= 0) & (target < output.shape[axis])
+    return xp.where(is_class, -xp.log(_inside(probability)), 0)
 
 
 @op

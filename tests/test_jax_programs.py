@@ -10,7 +10,7 @@ import pytest
 
 import kerata
 from kerata import ops
-from kerata.engine.jax import arrays, transforms
+from kerata.engine.jax import arrays, counting, transforms
 from kerata.engine.jax import processor as cpu
 from kerata.engine.jax import random as draws
 
@@ -55,8 +55,48 @@ def test_long_vectors_where_they_are_as_fast(processor, lines, wide):
 
 def test_what_the_user_chose_stands(processor, monkeypatch):
     processor(*ZEN_5, VECTORS)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
-    assert cpu.options() == {}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256 --xla_cpu_experimental_ynn_fusion_type=")
+    assert cpu.options(short=True) == {}
+
+
+def _trained(rows, kernel):
+    """The program of a step of gradient descent, as a loop compiles it."""
+
+    def loss(kernel, x):
+        return ((x @ kernel) ** 2).sum()
+
+    specs = jax.ShapeDtypeStruct(kernel, "float32"), jax.ShapeDtypeStruct((rows, kernel[0]), "float32")
+    step = transforms.compile(lambda w, x: w - jax.grad(loss)(w, x), donate=(0,), specs=specs)
+    return step.lower(*specs).compile().as_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "kernel", "short"),
+    [
+        (32, (784, 128), True),
+        (128, (256, 128), True),
+        (32, (100, 64), False),  # one thread's work
+        (128, (784, 128), False),  # a long one
+        (32, (128, 512), False),  # many columns
+    ],
+)
+def test_short_products_of_few_columns_are_left_to_eigen(monkeypatch, rows, kernel, short):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert ("ynn" not in _trained(rows, kernel)) is short
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (lambda x, kernel: jax.lax.conv(x, kernel, (1, 1), "SAME"), [(4, 16, 16, 16), (16, 16, 3, 3)]),
+        (jnp.matmul, [(8, 32, 64), (8, 64, 64)]),
+    ],
+)
+def test_convolutions_and_several_products_in_one_are_not_short(function, shapes):
+    program = jax.make_jaxpr(function)(*(jnp.ones(shape) for shape in shapes)).jaxpr
+    longest = max(operations for operations, _ in counting._widths(program))
+    assert 2_000_000 <= longest < 16_000_000  # so it is not this that decides
+    assert not counting.has_short_products(program)
 
 
 def test_where_no_file_tells(processor, monkeypatch):

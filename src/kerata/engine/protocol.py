@@ -182,7 +182,7 @@ class Transforms(Protocol):
     ) -> Callable[..., Tree]:
         """Return `function` compiled, or as it is; the arguments at `donate` may be overwritten.
 
-        `specs` are those of all arguments, for an engine that compiles small programs in another way; `learns` says
+        `specs` are those of all arguments, for an engine that compiles by what a program computes; `learns` says
         whether gradients may be taken inside. With `donate` or `specs` it must not be called in another program.
         """
         ...

@@ -117,8 +117,8 @@ class Program:
             packed, logs = engine.transforms.fori_loop(start, stop, body, (packing.pack(written), logs))
             return packing.unpack(packed), logs
 
-        # Only what the steps write is given away: an array of a weight that someone holds stays theirs in `predict`.
-        self._chunk = engine.transforms.compile(chunk, donate=(0, 1))
+        self._chunk = chunk
+        self._chunks: dict[Any, Any] = {}
 
         def only_step(values: list[Any], data: Any) -> Any:
             logs, _ = self._pure_step(values, tree.map_structure(lambda a: None if a is None else a[0], data))
@@ -141,9 +141,17 @@ class Program:
         self._fixed[key] = [None if v in written else v for v in self.variables]
         if self.created:
             return False
-        if self.compiled and self._needs_no_loop(block):
+        if not self.compiled:
+            return True
+        if self._needs_no_loop(block):
             data = tree.map_structure(_spec, block.data)
             self._only_steps[key] = engine.transforms.compile(self._only_step, specs=(values, data))
+            return True
+        writes = [_spec(v.raw_value()) for v in self._written]
+        fixed = [None if v in written else value for v, value in zip(self.variables, values)]
+        specs = (writes, self._logs[key], fixed, block.data, np.int32(0), np.int32(0))
+        # Only what the steps write is given away: an array of a weight that someone holds stays theirs in `predict`.
+        self._chunks[key] = engine.transforms.compile(self._chunk, donate=(0, 1), specs=specs)
         return True
 
     def _needs_no_loop(self, block: Block) -> bool:
@@ -195,7 +203,8 @@ class Program:
             writes = self._writes[block.shape]
             written = raw_values(writes)
             values = [None if v is None else v.raw_value() for v in self._fixed[block.shape]]
-            written, logs = self._chunk(written, logs, values, block.data, np.int32(start), np.int32(stop))
+            chunk = self._chunks[block.shape]
+            written, logs = chunk(written, logs, values, block.data, np.int32(start), np.int32(stop))
             store(writes, written)
         return logs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,10 @@ import jax.numpy as jnp
 
 from kerata.engine.jax import nn
 
-__all__ = ["inner", "products"]
+__all__ = ["has_short_products", "inner", "products"]
+
+_SHORT, _COLUMNS = range(2_000_000, 16_000_000), 128
+"""Operations of a short product, which two threads still share, and its columns at most."""
 
 
 def products(function: Callable[..., Any], trained: Sequence[Any], *args: Any) -> tuple[int, int, list[Any]]:
@@ -55,6 +58,32 @@ def _count(program: Any, dependent: Sequence[bool]) -> tuple[int, int, list[bool
         for variable, output in zip(equation.outvars, outputs):
             known[variable] = output and jnp.issubdtype(variable.aval.dtype, jnp.inexact)
     return forward, backward, [depends(atom) for atom in program.outvars]
+
+
+def has_short_products(program: Any) -> bool:
+    """Return whether the longest product of a program is short and has few columns, and so have all half as long."""
+    found = list(_widths(program))
+    longest = max((operations for operations, _ in found), default=0)
+    return longest in _SHORT and all(columns <= _COLUMNS for operations, columns in found if 2 * operations >= longest)
+
+
+def _widths(program: Any) -> Iterator[tuple[int, float]]:
+    """Yield the operations and the columns of each product: of a convolution, or of several in one, endless many."""
+    for equation in program.eqns:
+        name = equation.primitive.name
+        if name in _RULES:
+            yield _RULES[name](equation), _columns(equation) if name == "dot_general" else math.inf
+        for part in inner(equation) or ():
+            yield from _widths(part)
+
+
+def _columns(product: Any) -> float:
+    """Return those of the kernel in a product of rows by a kernel; a gradient has the kernel's rows or columns."""
+    summed, (_, batched) = product.params["dimension_numbers"]
+    rows, kernel = (operand.aval for operand in product.invars)
+    if batched:
+        return math.inf
+    return kernel.shape[1] if kernel.ndim == 2 and summed == ((rows.ndim - 1,), (0,)) else 0
 
 
 def inner(equation: Any) -> list[Any] | None:

@@ -9,12 +9,18 @@ from typing import Any
 
 __all__ = ["options"]
 
-_WIDE = "xla_cpu_prefer_vector_width"
+_WIDE, _LIBRARY = "xla_cpu_prefer_vector_width", "xla_cpu_experimental_ynn_fusion_type"
 
 
-def options() -> dict[str, Any]:
-    """Return options to compile by: vectors of 512 bits, where they are faster and nobody chose."""
-    return {_WIDE: 512} if _computes_on_512_bits() and _WIDE not in os.environ.get("XLA_FLAGS", "") else {}
+def options(short: bool = False) -> dict[str, Any]:
+    """Return options to compile by, where nobody chose: vectors of 512 bits, if they are faster.
+
+    A program of `short` products leaves them all to Eigen. YNN, XLA's other library, takes a fifth less time for long
+    ones, but divides those of few columns badly between threads; and the thread that is done waits for the other
+    asleep, which takes as long as such a product where a processor is woken late, as in a virtual machine.
+    """
+    chosen = ({_WIDE: 512} if _computes_on_512_bits() else {}) | ({_LIBRARY: ""} if short else {})
+    return {name: value for name, value in chosen.items() if name not in os.environ.get("XLA_FLAGS", "")}
 
 
 @functools.cache

@@ -60,9 +60,12 @@ def compile(
 ) -> Callable[..., Tree]:
     if devices.platform() != "cpu":
         return jax.jit(function, donate_argnums=donate)
-    on_one_thread = specs is not None and _is_small(function, specs)
-    is_whole = donate or specs is not None  # JAX takes no options for what may be a part of another program
-    options = (processor.options() if is_whole else {}) | (_ONE_THREAD if on_one_thread else {})
+    # JAX takes no options for what may be a part of another program.
+    options = processor.options() if donate or specs is not None else {}
+    if specs is not None:
+        program = jax.make_jaxpr(function)(*specs).jaxpr
+        options |= processor.options(short=counting.has_short_products(program))
+        options |= _ONE_THREAD if not donate and _largest(program) <= SMALL else {}
     function = _written(function) if learns else trimmed(function)  # what takes gradients is trimmed where it does
     return jax.jit(function, donate_argnums=donate, compiler_options=options or None)
 
@@ -90,10 +93,6 @@ def _written(function: Callable[..., Tree]) -> Callable[..., Tree]:
 
 def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | None:
     return None
-
-
-def _is_small(function: Callable[..., Tree], specs: Tree) -> bool:
-    return _largest(jax.make_jaxpr(function)(*specs).jaxpr) <= SMALL
 
 
 def _largest(program: Any) -> int:

@@ -90,6 +90,7 @@ def test_short_products_of_few_columns_are_left_to_eigen(monkeypatch, rows, kern
     [
         (lambda x, kernel: jax.lax.conv(x, kernel, (1, 1), "SAME"), [(4, 16, 16, 16), (16, 16, 3, 3)]),
         (jnp.matmul, [(8, 32, 64), (8, 64, 64)]),
+        (lambda x, dy: jnp.einsum("ki,kj->ij", x, dy), [(784, 32), (784, 64)]),  # as of a convolution's gradient
     ],
 )
 def test_convolutions_and_several_products_in_one_are_not_short(function, shapes):

@@ -61,14 +61,19 @@ def _count(program: Any, dependent: Sequence[bool]) -> tuple[int, int, list[bool
 
 
 def has_short_products(program: Any) -> bool:
-    """Return whether the longest product of a program is short and has few columns, and so have all half as long."""
+    """Return whether the longest product of a program is that of rows by a kernel, short and of few columns.
+
+    Nor have others of half its length more columns. What products of another kind gain or lose was not measured.
+    """
     found = list(_widths(program))
     longest = max((operations for operations, _ in found), default=0)
-    return longest in _SHORT and all(columns <= _COLUMNS for operations, columns in found if 2 * operations >= longest)
+    is_by_kernel = any(columns for operations, columns in found if operations == longest)
+    few = all(columns <= _COLUMNS for operations, columns in found if 2 * operations >= longest)
+    return longest in _SHORT and is_by_kernel and few
 
 
 def _widths(program: Any) -> Iterator[tuple[int, float]]:
-    """Yield the operations and the columns of each product: of a convolution, or of several in one, endless many."""
+    """Yield the operations and columns of each product: endless many of a convolution and of several in one."""
     for equation in program.eqns:
         name = equation.primitive.name
         if name in _RULES:
@@ -78,7 +83,7 @@ def _widths(program: Any) -> Iterator[tuple[int, float]]:
 
 
 def _columns(product: Any) -> float:
-    """Return those of the kernel in a product of rows by a kernel; a gradient has the kernel's rows or columns."""
+    """Return those of the kernel in a product of rows by a kernel, 0 for another product, such as its gradient."""
     summed, (_, batched) = product.params["dimension_numbers"]
     rows, kernel = (operand.aval for operand in product.invars)
     if batched:

@@ -91,9 +91,10 @@ def test_short_products_of_few_columns_are_left_to_eigen(monkeypatch, rows, kern
         (lambda x, kernel: jax.lax.conv(x, kernel, (1, 1), "SAME"), [(4, 16, 16, 16), (16, 16, 3, 3)]),
         (jnp.matmul, [(8, 32, 64), (8, 64, 64)]),
         (lambda x, dy: jnp.einsum("ki,kj->ij", x, dy), [(784, 32), (784, 64)]),  # as of a convolution's gradient
+        (lambda h, kernel: jax.lax.fori_loop(0, 9, lambda _, h: h @ kernel, h), [(64, 128), (128, 128)]),  # recurrent
     ],
 )
-def test_convolutions_and_several_products_in_one_are_not_short(function, shapes):
+def test_products_of_other_kinds_are_not_short(function, shapes):
     program = jax.make_jaxpr(function)(*(jnp.ones(shape) for shape in shapes)).jaxpr
     longest = max(operations for operations, _ in counting._widths(program))
     assert 2_000_000 <= longest < 16_000_000  # so it is not this that decides

@@ -73,13 +73,14 @@ def has_short_products(program: Any) -> bool:
 
 
 def _widths(program: Any) -> Iterator[tuple[int, float]]:
-    """Yield the operations and columns of each product: endless many of a convolution and of several in one."""
+    """Yield the operations and columns of each product: endless many of a convolution, of several in one, in a scan."""
     for equation in program.eqns:
         name = equation.primitive.name
         if name in _RULES:
             yield _RULES[name](equation), _columns(equation) if name == "dot_general" else math.inf
         for part in inner(equation) or ():
-            yield from _widths(part)
+            for operations, columns in _widths(part):
+                yield operations, math.inf if name == "scan" else columns
 
 
 def _columns(product: Any) -> float:

@@ -60,12 +60,13 @@ def compile(
 ) -> Callable[..., Tree]:
     if devices.platform() != "cpu":
         return jax.jit(function, donate_argnums=donate)
-    # JAX takes no options for what may be a part of another program.
-    options = processor.options() if donate or specs is not None else {}
+    options = {}  # JAX takes none for what may be a part of another program
     if specs is not None:
         program = jax.make_jaxpr(function)(*specs).jaxpr
-        options |= processor.options(short=counting.has_short_products(program))
+        options = processor.options(short=counting.has_short_products(program))
         options |= _ONE_THREAD if not donate and _largest(program) <= SMALL else {}
+    elif donate:
+        options = processor.options()
     function = _written(function) if learns else trimmed(function)  # what takes gradients is trimmed where it does
     return jax.jit(function, donate_argnums=donate, compiler_options=options or None)
 

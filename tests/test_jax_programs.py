@@ -88,7 +88,6 @@ def test_short_products_of_few_columns_are_left_to_eigen(monkeypatch, rows, kern
 @pytest.mark.parametrize(
     ("function", "shapes"),
     [
-        (lambda x, kernel: jax.lax.conv(x, kernel, (1, 1), "SAME"), [(4, 16, 16, 16), (16, 16, 3, 3)]),
         (jnp.matmul, [(8, 32, 64), (8, 64, 64)]),
         (lambda x, dy: jnp.einsum("ki,kj->ij", x, dy), [(784, 32), (784, 64)]),  # as of a convolution's gradient
         (lambda h, kernel: jax.lax.fori_loop(0, 9, lambda _, h: h @ kernel, h), [(64, 128), (128, 128)]),  # recurrent
@@ -99,6 +98,23 @@ def test_products_of_other_kinds_are_not_short(function, shapes):
     longest = max(operations for operations, _ in counting._widths(program))
     assert 2_000_000 <= longest < 16_000_000  # so it is not this that decides
     assert not counting.has_short_products(program)
+
+
+@pytest.mark.parametrize(
+    ("layer", "short"),
+    [
+        (lambda x, kernel: x * kernel.sum(), True),
+        (ops.conv, False),
+        (lambda x, kernel: jax.lax.conv(jnp.moveaxis(x, -1, 1), kernel.T, (1, 1), "VALID"), False),
+    ],
+)
+def test_a_dense_layer_behind_a_convolution_has_no_short_product(layer, short):
+    def loss(kernel, x, dense):
+        return (layer(x, kernel).reshape(32, -1)[:, :784] @ dense).sum()
+
+    shapes = (3, 3, 1, 1), (32, 30, 30, 1), (784, 128)
+    program = jax.make_jaxpr(jax.value_and_grad(loss))(*(jnp.ones(shape) for shape in shapes)).jaxpr
+    assert counting.has_short_products(program) is short
 
 
 def test_where_no_file_tells(processor, monkeypatch):

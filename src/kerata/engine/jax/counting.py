@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from kerata.engine.jax import nn
 
-__all__ = ["has_short_products", "inner", "products"]
+__all__ = ["everything", "has_short_products", "products"]
 
 _SHORT, _COLUMNS = range(2_000_000, 16_000_000), 128
 """Operations of a short product, which two threads still share, and its columns at most."""
@@ -63,8 +63,11 @@ def _count(program: Any, dependent: Sequence[bool]) -> tuple[int, int, list[bool
 def has_short_products(program: Any) -> bool:
     """Return whether the longest product of a program is that of rows by a kernel, short and of few columns.
 
-    Nor have others of half its length more columns. What products of another kind gain or lose was not measured.
+    Nor have others of half its length more columns. What products of another kind gain or lose was not measured, but
+    convolutions, which become many products of their own, lose as much again.
     """
+    if any(equation.primitive.name.startswith("conv_") for equation, _ in everything(program)):
+        return False
     found = list(_widths(program))
     longest = max((operations for operations, _ in found), default=0)
     is_by_kernel = any(columns for operations, columns in found if operations == longest)
@@ -73,14 +76,18 @@ def has_short_products(program: Any) -> bool:
 
 
 def _widths(program: Any) -> Iterator[tuple[int, float]]:
-    """Yield the operations and columns of each product: endless many of a convolution, of several in one, in a scan."""
+    """Yield the operations and columns of each matrix product: endless many of several in one, and in a scan."""
+    for equation, in_scan in everything(program):
+        if equation.primitive.name == "dot_general":
+            yield _matrix_product(equation), math.inf if in_scan else _columns(equation)
+
+
+def everything(program: Any, in_scan: bool = False) -> Iterator[tuple[Any, bool]]:
+    """Yield the equations of a program and of those that it runs, and whether each is run by a scan."""
     for equation in program.eqns:
-        name = equation.primitive.name
-        if name in _RULES:
-            yield _RULES[name](equation), _columns(equation) if name == "dot_general" else math.inf
+        yield equation, in_scan
         for part in inner(equation) or ():
-            for operations, columns in _widths(part):
-                yield operations, math.inf if name == "scan" else columns
+            yield from everything(part, in_scan or equation.primitive.name == "scan")
 
 
 def _columns(product: Any) -> float:

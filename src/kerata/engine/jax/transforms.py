@@ -98,9 +98,8 @@ def record(function: Callable[..., Tree], *args: Tree) -> Callable[..., Tree] | 
 
 def _largest(program: Any) -> int:
     """Return the elements of the largest array that a program computes."""
-    found = [math.prod(out.aval.shape) for equation in program.eqns for out in equation.outvars]
-    inside = [_largest(part) for equation in program.eqns for part in counting.inner(equation) or ()]
-    return max(found + inside, default=0)
+    found = counting.everything(program)
+    return max((math.prod(out.aval.shape) for equation, _ in found for out in equation.outvars), default=0)
 
 
 def jvp(function: Callable[..., Tree], primals: tuple, tangents: tuple, has_aux: bool) -> Any:

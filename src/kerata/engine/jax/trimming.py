@@ -21,6 +21,7 @@ from jax import lax
 from jax.core import eval_jaxpr
 from jax.extend.core import Literal, Var, jaxpr_as_fun
 
+from kerata.engine.jax.counting import everything
 from kerata.engine.protocol import Tree
 
 __all__ = ["trimmed"]
@@ -58,7 +59,7 @@ def trimmed(function: Callable[..., Tree]) -> Callable[..., Tree]:
 
 def _evaluate(program: Any, leaves: Sequence[Any]) -> list[Any]:
     jaxpr = program.jaxpr
-    if not _has_convolutions(jaxpr):
+    if not any(equation.primitive.name == "conv_output" for equation, _ in everything(jaxpr)):
         return jaxpr_as_fun(program)(*leaves)
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*program.consts, *leaves]))
     names: dict[Any, Any] = {}
@@ -70,13 +71,6 @@ def _evaluate(program: Any, leaves: Sequence[Any]) -> list[Any]:
     for equation in equations:
         values.update(zip(equation.outvars, _run(equation, jaxpr, extents, values)))
     return [atom.val if isinstance(atom, Literal) else values[atom] for atom in outputs]
-
-
-def _has_convolutions(jaxpr: Any) -> bool:
-    return any(
-        _has_convolutions(e.params["jaxpr"].jaxpr) if e.primitive.name == "jit" else e.primitive.name == "conv_output"
-        for e in jaxpr.eqns
-    )
 
 
 def _written_out(jaxpr: Any, names: dict[Any, Any], known: dict[Any, Any]) -> Iterator[Any]:

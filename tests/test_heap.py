@@ -25,10 +25,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(*arguments: str, **environment: str) -> int:
+def numbers(program: str, *arguments: str, **environment: str) -> list[int]:
     outside = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    command = [sys.executable, "-c", PROGRAM, *arguments]
-    return int(subprocess.check_output(command, text=True, env={**outside, **environment}))
+    command = [sys.executable, "-c", program, *arguments]
+    return [int(x) for x in subprocess.check_output(command, text=True, env={**outside, **environment}).split()]
+
+
+def faults(*arguments: str, **environment: str) -> int:
+    return numbers(PROGRAM, *arguments, **environment)[0]
 
 
 def test_pages_are_not_asked_for_again():
@@ -37,6 +41,32 @@ def test_pages_are_not_asked_for_again():
 
 def test_what_the_environment_says_is_left_alone():
     assert faults("keep", MALLOC_TRIM_THRESHOLD_="1000000") > 50_000
+
+
+LARGE = """
+import resource
+from kerata.engine.heap import keep_freed_memory, large_blocks_kept
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    b"1" * (50 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+keep_freed_memory()
+with large_blocks_kept():
+    if "meanwhile" in "{when}":
+        print(faults())
+        with large_blocks_kept():  # another run, which ends earlier
+            pass
+        print(faults())
+if "afterwards" in "{when}":
+    print(faults(), faults())
+"""
+
+
+@pytest.mark.parametrize("when, again", [("meanwhile", 0), ("afterwards", 12_800)])
+def test_large_blocks_are_kept_where_asked_alone(when: str, again: int):
+    assert numbers(LARGE.replace("{when}", when)) == pytest.approx([12_800, again], abs=500)
 
 
 GIVING_BACK = """
@@ -58,4 +88,4 @@ print(before - resident())
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="nothing tells how much memory is resident")
 def test_what_was_freed_is_given_back_when_asked():
-    assert 200 < int(subprocess.check_output([sys.executable, "-c", GIVING_BACK], text=True)) < 300
+    assert 200 < numbers(GIVING_BACK)[0] < 300

@@ -23,6 +23,7 @@ from kerata.core.scopes import StateScope
 from kerata.core.tracking import remembered
 from kerata.core.variable import Variable, raw_values, store
 from kerata.data.sources import Block
+from kerata.engine.heap import large_blocks_kept
 from kerata.engine.picking import Picked
 from kerata.engine.protocol import Spec
 from kerata.training import interrupts
@@ -290,8 +291,9 @@ def run_block(
     while step < last:
         count = 1 if exact else program.steps_at_once(block, last - step)
         began = time.perf_counter()
-        logs = program.run(block, logs, step, step + count)
-        engine.transforms.block_until_ready(logs)
+        with large_blocks_kept():
+            logs = program.run(block, logs, step, step + count)
+            engine.transforms.block_until_ready(logs)
         program.took(block, count, time.perf_counter() - began)
         step += count
         if on_chunk(step - count, step, logs):

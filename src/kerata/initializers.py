@@ -258,9 +258,13 @@ class Orthogonal(RandomInitializer):
         rows, columns = math.prod(shape[:-1]), shape[-1]
         dtype = dtypes.standardize(dtype)
         exact = dtype if dtype == "float64" else "float32"  # 16 bits are too few for a factorization
-        q, r = ops.qr(random.normal((max(rows, columns), min(rows, columns)), dtype=exact, seed=self.seed))
-        q = q * ops.sign(ops.diag(r))  # so that every orthogonal matrix is equally likely
-        return ops.cast(self.gain * ops.reshape(ops.transpose(q) if rows < columns else q, shape), dtype)
+        drawn = random.normal((max(rows, columns), min(rows, columns)), dtype=exact, seed=self.seed)
+        lib: Any = ops
+        if not engine.arrays.is_traced(drawn):  # on the host: XLA loads and compiles for half a second
+            lib, drawn = np, ops.convert_to_numpy(drawn)
+        q, r = lib.linalg.qr(drawn)
+        q = q * lib.sign(lib.diag(r))  # so that every orthogonal matrix is equally likely
+        return ops.cast(self.gain * lib.reshape(lib.transpose(q) if rows < columns else q, shape), dtype)
 
 
 class STFT(Initializer):

@@ -103,9 +103,15 @@ def test_fixed_initializers(name, arguments, shape):
 
 @pytest.mark.parametrize("shape", [(6, 6), (9, 4), (4, 9), (3, 2, 5)])
 def test_orthogonal(shape):
-    w = np.asarray(kerata.initializers.Orthogonal(gain=2.0, seed=0)(shape)).reshape(-1, shape[-1])
-    gram = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
+    def drawn():
+        return kerata.initializers.Orthogonal(gain=2.0, seed=0)(shape)
+
+    w = np.asarray(drawn())
+    rows = w.reshape(-1, shape[-1])
+    gram = rows.T @ rows if rows.shape[0] >= rows.shape[1] else rows @ rows.T
+    assert w.dtype == np.float32 and w.shape == shape
     np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-5)
+    np.testing.assert_allclose(kerata.jit(drawn)(), w, atol=1e-5)  # the engine factorizes there, and NumPy outside
 
 
 W = np.random.default_rng(0).normal(size=(5, 5)).astype("float32")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -183,3 +185,22 @@ def test_a_recording_writes_into_no_weight_that_somebody_may_hold():
     model.fit(*data(model), batch_size=16, verbose=0)
     for tensor, old, weight in zip(held, before, model.trainable_weights, strict=True):
         assert (tensor == old).all() and not (weight.value == old).all()
+
+
+def test_large_blocks_are_kept_for_recorded_steps_alone(monkeypatch):
+    kept = []
+
+    @contextlib.contextmanager
+    def noted():
+        kept.append("begins")
+        yield
+        kept.append("ends")
+
+    monkeypatch.setattr("kerata.training.loop.large_blocks_kept", noted)
+    model = dense()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = np.ones((16, 6), "float32"), np.zeros(16)
+    model.fit(x, y, batch_size=2, verbose=0)  # eight steps in Python: batches may be of another shape each time
+    assert not kept
+    model.fit(x, y, batch_size=2, verbose=0)
+    assert kept and kept == ["begins", "ends"] * (len(kept) // 2)

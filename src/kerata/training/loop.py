@@ -230,12 +230,13 @@ class Program:
             return
         run, places = recording
         try:
-            for i in range(recorded_from, stop):
-                with interrupts.deferred():
-                    logs, written = run(values, block.batch(i))
-                    for place, value in zip(places, written):
-                        values[place] = value
-                yield logs
+            with large_blocks_kept():
+                for i in range(recorded_from, stop):
+                    with interrupts.deferred():
+                        logs, written = run(values, block.batch(i))
+                        for place, value in zip(places, written):
+                            values[place] = value
+                    yield logs
         finally:  # Ctrl-C leaves the model at a whole step
             store([self.variables[place] for place in places], [values[place] for place in places])
 
@@ -291,9 +292,8 @@ def run_block(
     while step < last:
         count = 1 if exact else program.steps_at_once(block, last - step)
         began = time.perf_counter()
-        with large_blocks_kept():
-            logs = program.run(block, logs, step, step + count)
-            engine.transforms.block_until_ready(logs)
+        logs = program.run(block, logs, step, step + count)
+        engine.transforms.block_until_ready(logs)
         program.took(block, count, time.perf_counter() - began)
         step += count
         if on_chunk(step - count, step, logs):

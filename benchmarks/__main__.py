@@ -19,18 +19,25 @@ HERE = Path(__file__).parent
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Time kerata beside other frameworks.")
     parser.add_argument("--quick", action="store_true", help="3 turns of 4,096 images; no files unless named")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="gpu: the rows for one GPU")
     parser.add_argument("--repeats", type=int, help="turns after the warm-up (5)")
     parser.add_argument("--samples", type=int, help="images of an epoch (60,000), others in proportion")
     parser.add_argument("--workload", nargs="+", choices=[row.name for row in WORKLOADS], help="only these")
     parser.add_argument("--contender", nargs="+", choices=[row.name for row in CONTENDERS], help="only these")
-    parser.add_argument("--json", type=Path, help="numbers: other rows there are kept (benchmarks/results.json)")
-    parser.add_argument("--markdown", type=Path, help="where to write the tables (benchmarks/results.md)")
+    parser.add_argument("--json", type=Path, help="numbers: other rows there are kept (results.json, gpu.json)")
+    parser.add_argument("--markdown", type=Path, help="where to write the tables (results.md, gpu.md)")
     chosen = parser.parse_args(arguments)
+    there = [row.name for row in WORKLOADS if row.device == chosen.device]
+    if others := set(chosen.workload or ()).difference(there):
+        parser.error(f"not for --device {chosen.device}: {', '.join(sorted(others))}; there are: {', '.join(there)}")
+    chosen.workload = chosen.workload or there
+    chosen.contender = chosen.contender or [row.name for row in CONTENDERS if chosen.device in row.devices]
     chosen.repeats = chosen.repeats or (3 if chosen.quick else 5)
     chosen.samples = chosen.samples or (4096 if chosen.quick else FULL)
     if not chosen.quick:
-        chosen.json = chosen.json or HERE / "results.json"
-        chosen.markdown = chosen.markdown or HERE / "results.md"
+        file = "gpu" if chosen.device == "gpu" else "results"
+        chosen.json = chosen.json or HERE / f"{file}.json"
+        chosen.markdown = chosen.markdown or HERE / f"{file}.md"
     return chosen
 
 
@@ -40,10 +47,11 @@ def say(line: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     chosen = options(arguments)
-    contenders = tuple(row for row in CONTENDERS if not chosen.contender or row.name in chosen.contender)
-    workloads = [row for row in WORKLOADS if not chosen.workload or row.name in chosen.workload]
+    contenders = tuple(row for row in CONTENDERS if row.name in chosen.contender)
+    workloads = [row for row in WORKLOADS if row.name in chosen.workload]
     settings = harness.Settings(chosen.repeats, chosen.samples, min(10_000, chosen.samples))
-    machine, packages = report.machine(), versions(CONTENDERS)  # of all: rows of a run with others are kept
+    packages = versions(CONTENDERS)  # of all: rows of a run with others are kept
+    machine = report.machine(chosen.device)
     load = round(os.getloadavg()[0], 2)
     if load > 0.25 * machine["cores"]:
         say(f"The machine is busy (load average {load}): the times will say little.")

@@ -17,6 +17,10 @@ class Contender:
     imports: str
     first_op: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    devices: tuple[str, ...] = ("cpu",)  # for which this framework, used so, is a choice
+
+
+BOTH = ("cpu", "gpu")
 
 
 def _keras(backend: str) -> Contender:
@@ -38,6 +42,7 @@ CONTENDERS = (
         "import kerata",
         "import kerata; kerata.ops.add(1.0, 1.0)",
         {"BENCHMARK_KERAS": "kerata"},
+        BOTH,
     ),
     Contender(
         "kerata (torch)",
@@ -46,6 +51,7 @@ CONTENDERS = (
         "import kerata",
         "import kerata; kerata.ops.add(1.0, 1.0)",
         {"BENCHMARK_KERAS": "kerata", "KERAS_BACKEND": "torch"},
+        BOTH,
     ),
     _keras("jax"),
     _keras("tensorflow"),
@@ -63,6 +69,7 @@ CONTENDERS = (
         ("torch",),
         "import torch",
         "import torch; torch.compile(lambda x: x + 1.0)(torch.tensor(1.0))",
+        devices=BOTH,
     ),
     Contender(
         "JAX",
@@ -70,6 +77,7 @@ CONTENDERS = (
         ("jax", "optax"),
         "import jax",
         "import jax; jax.numpy.add(1.0, 1.0)",
+        devices=BOTH,
     ),
     Contender(
         "Flax (NNX)",

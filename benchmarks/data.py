@@ -31,10 +31,10 @@ def _words(random: np.random.Generator, count: int) -> Arrays:
     return (random.integers(0, 5000, (count, 200)) + 5000 * upper).astype("int32"), y
 
 
-def _text(random: np.random.Generator, count: int) -> Arrays:
+def _text(random: np.random.Generator, count: int, length: int = 256, vocabulary: int = 256) -> Arrays:
     """Sequences that count upwards by a step of their own; what follows is to be foretold."""
-    first, step = random.integers(0, 256, (count, 1)), random.integers(1, 8, (count, 1))
-    tokens = ((first + step * np.arange(257)) % 256).astype("int32")
+    first, step = random.integers(0, vocabulary, (count, 1)), random.integers(1, 8, (count, 1))
+    tokens = ((first + step * np.arange(length + 1)) % vocabulary).astype("int32")
     return np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:])
 
 
@@ -43,6 +43,8 @@ MAKERS: dict[str, Callable[[np.random.Generator, int], Arrays]] = {
     "features": lambda random, count: _clusters(random, count, (16,)),
     "words": _words,
     "text": _text,
+    "photographs": lambda random, count: _clusters(random, count, (224, 224, 3)),
+    "long text": lambda random, count: _text(random, count, 1024, 50_304),
 }
 
 

@@ -4,7 +4,8 @@ The operations and bytes are `kerata.utils.count_flops`'s: matrix products and c
 and what must be read and written once for each batch. Samples come from memory; weights and the optimizer's slots may
 stay in a cache, so their rate is that of copying as many bytes again and again. A turn's floor is the longer of
 computing and moving, times its batches; a slow generator's waits are a floor too. Some ways to convolve need fewer
-operations, so a fraction above 1 is possible.
+operations, so a fraction above 1 is possible. On a GPU the rates are those of a large product in the dtype of the work,
+thus of the matrix units, and of adding one to an array.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def measure(work: Work, folder: Path) -> Floor | None:
     if missing(contender):
         return None
     command = [sys.executable, "-m", "benchmarks.floor", work.name]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(contender, folder))
+    environ = environment(contender, folder, work.device)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ)
     if done.returncode:
         raise RuntimeError(f"the floor of {work.name}: {done.stderr[-2000:]}")
     return Floor(**json.loads(done.stdout.splitlines()[-1]))
@@ -90,20 +92,38 @@ def copying(size: int, cores: int = 2, repeats: int = 5) -> float:
         return 2 * length * cores * times / _best(lambda: list(pool.map(copy, parts)), repeats)
 
 
+def on_device(dtype: str, size: int = 8192, repeats: int = 20) -> tuple[float, float]:
+    """Return the operations a second of a matrix product on JAX's device, and the bytes a second read and written."""
+    import jax
+
+    a, b = jax.random.normal(jax.random.key(0), (2, size, size), dtype)
+
+    def seconds(function: Callable[..., jax.Array], *arguments: jax.Array) -> float:
+        compiled = jax.jit(function)
+        compiled(*arguments).block_until_ready()
+        return _best(lambda: compiled(*arguments).block_until_ready(), repeats)
+
+    product = 2 * size**3 / seconds(lambda a, b: a @ b, a, b)
+    return product, 2 * a.nbytes / seconds(lambda a: a + 1, a)
+
+
 def main(name: str) -> None:
     """Print the floor of the workload called `name`."""
     (work,) = (row for row in WORKLOADS if row.name == name and isinstance(row, Work))
-    rate = multiplying()  # first: no other library's threads are there yet
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if work.device == "gpu":
+        rate, moving = on_device(work.dtype)
+    else:
+        rate, moving = multiplying(), None  # first: no other library's threads are there yet
     from benchmarks.frameworks.keras_like import keras, model_of
 
     model = model_of(work)
     cost = keras.utils.count_flops(model, work.batch, training=work.learns)
     samples = work.batch * sum(math.prod(x.shape[1:]) * np.dtype(x.dtype).itemsize for x in model.inputs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wait = PAUSE if work.do == "stream" else 0.0
     state = cost.bytes - samples
-    floor = Floor(cost.operations, samples, state, rate, copying(2**29, cores), copying(state, cores), wait)
-    print(json.dumps(dataclasses.asdict(floor)))
+    rates = rate, moving or copying(2**29, cores), moving or copying(state, cores)
+    print(json.dumps(dataclasses.asdict(Floor(cost.operations, samples, state, *rates, wait))))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def _work(
     processes: dict[str, Process] = {}
     try:
         for contender in contenders:
-            process = processes[contender.name] = Process(contender, folder, settings.limit)
+            process = processes[contender.name] = Process(contender, folder, settings.limit, workload.device)
             try:
                 _prepare(process, workload, place)
             except Failed as failure:
@@ -120,7 +120,8 @@ def _starts(
         place = data.write(folder, workload.work, workload.work.batch, 1)
         with tempfile.TemporaryDirectory(prefix="cold-", dir=folder, ignore_cleanup_errors=True) as empty:
             start = time.perf_counter()
-            process = Process(contender, Path(empty) if workload.cold else folder, settings.limit)
+            place_of_programs = Path(empty) if workload.cold else folder
+            process = Process(contender, place_of_programs, settings.limit, workload.device)
             try:
                 _prepare(process, workload.work, place)
                 process.ask("turn")
@@ -136,7 +137,7 @@ def _starts(
             capture_output=True,
             text=True,
             cwd=folder,
-            env=environment(contender, folder),
+            env=environment(contender, folder, workload.device),
             timeout=settings.limit,
         )
         if done.returncode:
@@ -188,7 +189,7 @@ def _prepare(process: Process, work: Work, place: str) -> None:
 
 def _data(work: Work, settings: Settings, folder: Path) -> str:
     samples = samples_of(work, settings.samples)
-    return data.write(folder, work, samples, min(samples, settings.test_samples))
+    return data.write(folder, work, samples, min(samples, settings.test_samples, work.tested))
 
 
 def _children_seconds() -> float:

@@ -21,11 +21,14 @@ ROOT = Path(__file__).parent.parent
 # What the caller's shell holds of these must not decide who is fast; every process gets the same instead.
 DROPPED = ("CUDA_", "GOMP_", "JAX_", "KERAS_", "KERATA_", "KMP_", "MKL_", "OMP_", "PYTHONDONT", "TF_", "TORCH", "XLA_")
 SAME = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "JAX_PLATFORMS": "cpu",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+DEVICES = {
+    "cpu": {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"},
+    # Every contender's process stays from turn to turn: none may take the whole memory of the GPU.
+    "gpu": {"CUDA_VISIBLE_DEVICES": "0", "JAX_PLATFORMS": "cuda,cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
 }
 
 
@@ -33,7 +36,7 @@ class Failed(Exception):
     """A contender could not do its work."""
 
 
-def environment(contender: Contender, folder: Path) -> dict[str, str]:
+def environment(contender: Contender, folder: Path, device: str) -> dict[str, str]:
     """Return the environment of `contender`: the caller's and what is the same for all; its own row comes last."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     folders = {
@@ -42,13 +45,13 @@ def environment(contender: Contender, folder: Path) -> dict[str, str]:
         "KERATA_HOME": str(folder / "kerata"),
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
     }
-    return {**kept, **SAME, **folders, **contender.environment}
+    return {**kept, **SAME, **DEVICES[device], **folders, **contender.environment}
 
 
 class Process:
     """A worker (see `worker.py`), asked one thing at a time; each answer must come within `limit` seconds."""
 
-    def __init__(self, contender: Contender, folder: Path, limit: float):
+    def __init__(self, contender: Contender, folder: Path, limit: float, device: str = "cpu"):
         self.limit = limit
         self.log = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed with the process)
         self.process = subprocess.Popen(
@@ -58,7 +61,7 @@ class Process:
             stderr=self.log,
             text=True,
             cwd=ROOT,
-            env=environment(contender, folder),
+            env=environment(contender, folder, device),
         )
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:

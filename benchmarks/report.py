@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,26 @@ class Row:
 Measured = Sequence[Row]
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str = "cpu") -> dict[str, Any]:
     """Return what a reader needs to know of this machine to believe a time."""
     return {
+        **({"gpu": _gpu()} if device == "gpu" else {}),
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.system() + " " + platform.machine(),
         "python": platform.python_version(),
     }
+
+
+def _gpu() -> str:
+    """Return the first GPU's name and its driver's version."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader", "--id=0"]
+    try:
+        name, _, driver = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition(",")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"nvidia-smi names no GPU: {error}") from None
+    return f"{name.strip()}, driver {driver.strip()}"
 
 
 def _processor() -> str:
@@ -190,10 +202,11 @@ def _floor(floor: Floor, batches: float) -> str:
 
 def _conditions(machine: dict[str, Any], versions: dict[str, str]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    device, where = (f"{machine['gpu']}; ", "GPU") if "gpu" in machine else ("", "CPU")
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+        f"{device}{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
         f"Python {machine['python']}; {packages}. Each framework in a process of its own with the same environment, "
-        f"on the CPU, one at work at a time, turn by turn."
+        f"on the {where}, one at work at a time, turn by turn."
     )
 
 

@@ -55,7 +55,7 @@ class Worker:
                 self.training.predict(self.x[i : i + 1])
 
     def finish(self) -> dict[str, Any]:
-        peak = _peak_megabytes()  # before the test data are read
+        peak = _peak_on_gpu() if self.work.device == "gpu" else _peak_megabytes()  # before the test data are read
         if not self.work.learns:
             return {"peak_megabytes": peak}
         x, y = self._read("test")
@@ -73,6 +73,15 @@ def _peak_megabytes() -> float | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), None)
+
+
+def _peak_on_gpu() -> float | None:
+    """Return the most memory of the GPU that arrays ever held, by the account of the library that computed."""
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 1e6
+    statistics = jax.local_devices()[0].memory_stats() if jax else None  # None: a device that keeps no account
+    return statistics["peak_bytes_in_use"] / 1e6 if statistics else None
 
 
 def main(module: str) -> None:

@@ -31,6 +31,9 @@ class Work:
     parameters: int
     do: str = "fit"
     rounds: int = 1  # of a turn, one after another; a turn's seconds are those of one of them
+    tested: int = 10_000  # the samples of which the accuracy is told are no more than these
+    dtype: str = "float32"  # what is computed in; weights are float32
+    device: str = "cpu"
 
     @property
     def learns(self) -> bool:
@@ -47,6 +50,7 @@ class Start:
     work: Work | None = None
     statement: str = ""  # a field of Contender
     cold: bool = False  # nothing compiled is found
+    device: str = "cpu"
 
 
 Workload = Work | Start
@@ -173,6 +177,42 @@ OTHER = (
         do="stream",
     ),
 )
+ON_GPU = (
+    dataclasses.replace(
+        CNN,
+        name="gpu-cnn",
+        label="convolutional, batch 128",
+        title=CNN.title.partition(":")[0] + ": an epoch of MNIST",
+        samples=FULL,
+        device="gpu",
+    ),
+    Work(
+        "gpu-resnet-50",
+        "ResNet-50, batch 128",
+        "ResNet-50 on images of 224×224, bfloat16, Adam, batch 128: 20 steps",
+        "resnet-50",
+        "photographs",
+        128,
+        20 * 128,
+        25_557_032,
+        tested=128,
+        dtype="bfloat16",
+        device="gpu",
+    ),
+    Work(
+        "gpu-gpt",
+        "GPT of 124 M, batch 8",
+        "GPT of 12 layers, width 768, 12 heads, length 1,024, 50,304 tokens, bfloat16, Adam, batch 8: 20 steps",
+        "gpt-124m",
+        "long text",
+        8,
+        20 * 8,
+        124_475_904,
+        tested=8,
+        dtype="bfloat16",
+        device="gpu",
+    ),
+)
 
 
 def _starts(work: Work) -> tuple[Start, Start]:
@@ -201,4 +241,5 @@ WORKLOADS: tuple[Workload, ...] = (
         "The import and one addition, engine and all, in a new process",
         statement="first_op",
     ),
+    *ON_GPU,
 )

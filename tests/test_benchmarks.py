@@ -158,11 +158,12 @@ def test_a_failing_import_is_reported(contender, tmp_path):
 def test_every_contender_finds_the_same_environment(monkeypatch, tmp_path):
     for name in ("OMP_NUM_THREADS", "XLA_FLAGS", "KERAS_BACKEND", "KERATA_ENGINE", "TF_NUM_INTRAOP_THREADS"):
         monkeypatch.setenv(name, "set by the caller")
-    seen = [process.environment(row, tmp_path) for row in CONTENDERS]
-    common = [{k: v for k, v in env.items() if k not in row.environment} for row, env in zip(CONTENDERS, seen)]
-    assert all(env == common[0] for env in common)
-    assert not any("set by the caller" in env.values() for env in seen)
-    assert all(env["JAX_PLATFORMS"] == "cpu" and env["PATH"] == os.environ["PATH"] for env in seen)
+    for device, platforms in {"cpu": "cpu", "gpu": "cuda,cpu"}.items():
+        seen = [process.environment(row, tmp_path, device) for row in CONTENDERS]
+        common = [{k: v for k, v in env.items() if k not in row.environment} for row, env in zip(CONTENDERS, seen)]
+        assert all(env == common[0] for env in common)
+        assert not any("set by the caller" in env.values() for env in seen)
+        assert all(env["JAX_PLATFORMS"] == platforms and env["PATH"] == os.environ["PATH"] for env in seen)
     own = {key for row in CONTENDERS for key in row.environment}
     assert own == {"BENCHMARK_KERAS", "KERAS_BACKEND"}  # a contender may not tune itself through its environment
 
@@ -220,6 +221,27 @@ def test_the_tables_show_what_was_measured():
     assert report.as_markdown(MEASURED, MACHINE, {"jax": "0.10.2"}) == MARKDOWN
 
 
+def test_the_tables_of_a_gpu_name_it(monkeypatch):
+    def nvidia_smi(command, **settings):
+        assert command[0] == "nvidia-smi" and settings["check"]
+        return types.SimpleNamespace(stdout="NVIDIA H200, 580.159.03\n")
+
+    monkeypatch.setattr(report.subprocess, "run", nvidia_smi)
+    machine = report.machine("gpu")
+    assert machine.pop("gpu") == "NVIDIA H200, driver 580.159.03" and machine == report.machine()
+    text = report.as_markdown(MEASURED, {**MACHINE, "gpu": "NVIDIA H200, driver 580.159.03"}, {"jax": "0.10.2"})
+    assert "\nNVIDIA H200, driver 580.159.03; A processor, 2 cores" in text and "on the GPU, one at work" in text
+
+
+def test_without_a_gpu_there_is_no_table_of_one(monkeypatch):
+    def absent(*command, **settings):
+        raise FileNotFoundError(2, "No such file or directory", "nvidia-smi")
+
+    monkeypatch.setattr(report.subprocess, "run", absent)
+    with pytest.raises(SystemExit, match="nvidia-smi names no GPU: .*No such file"):
+        command.main(["--device", "gpu"])
+
+
 def test_the_json_holds_every_turn():
     numbers = json.loads(json.dumps(report.as_json(MEASURED, MACHINE, {"jax": "0.10.2"})))
     kerata, other, absent = numbers["workloads"][0]["results"]
@@ -255,6 +277,7 @@ OPTIONS = [
     ([], (5, 60_000, "results.json", "results.md")),
     (["--quick"], (3, 4096, None, None)),
     (["--quick", "--repeats", "7", "--samples", "64", "--json", "x.json"], (7, 64, "x.json", None)),
+    (["--device", "gpu"], (5, 60_000, "gpu.json", "gpu.md")),
 ]
 
 
@@ -265,11 +288,21 @@ def test_options(arguments, expected):
     assert (chosen.repeats, chosen.samples, *files) == expected
 
 
+def test_each_device_has_its_rows_and_contenders(capsys):
+    cpu, gpu = command.options([]), command.options(["--device", "gpu"])
+    assert gpu.workload == ["gpu-cnn", "gpu-resnet-50", "gpu-gpt"] and not set(cpu.workload) & set(gpu.workload)
+    assert gpu.contender == ["kerata", "kerata (torch)", "PyTorch (compiled)", "JAX"]
+    assert cpu.contender == [row.name for row in CONTENDERS]
+    with pytest.raises(SystemExit):
+        command.options(["--workload", "gpu-gpt"])
+    assert "not for --device cpu: gpu-gpt; there are: mlp-32," in capsys.readouterr().err
+
+
 NAMES = [row.name for row in WORKLOADS]
 
 
 def test_each_row_has_a_name_of_its_own():
-    assert len(set(NAMES)) == len(NAMES) == 27
+    assert len(set(NAMES)) == len(NAMES) == 30
 
 
 SIZES = [("mlp-1024", 60_000, 60_000), ("mlp-1024", 100, 100), ("resnet", 60_000, 640), ("resnet", 4096, 64),
@@ -289,6 +322,7 @@ DATA = [  # the shape and dtype of samples, the shape of labels, and how many cl
     ("mlp-32", (784,), "float32", (), 10), ("cnn-128", (28, 28, 1), "float32", (), 10),
     ("resnet", (32, 32, 3), "float32", (), 10), ("lstm", (200,), "int32", (), 2), ("gpt", (256,), "int32", (256,), 256),
     ("tiny-layers", (16,), "float32", (), 10), ("memory-map", (1024,), "float32", (), 1),
+    ("gpu-resnet-50", (224, 224, 3), "float32", (), 10), ("gpu-gpt", (1024,), "int32", (1024,), 50_304),
 ]  # fmt: skip
 
 
@@ -320,3 +354,37 @@ def test_the_floor_is_the_larger_of_its_parts():
     assert dataclasses.replace(least, sample_bytes=0, state_bytes=0).seconds(2.5) == 5.0
     assert dataclasses.replace(least, wait=8.0).seconds(2.5) == 20.0
     assert floor.multiplying(64, 1) > 1e6 < floor.copying(2**16, 2, 1)
+    assert min(floor.on_device("bfloat16", size=64, repeats=1)) > 1e6
+
+
+def test_the_memory_of_a_gpu_is_told_by_who_computed(monkeypatch):
+    def pretend(**modules):
+        for name in ("torch", "jax"):
+            monkeypatch.setitem(worker.sys.modules, name, modules.get(name))
+        return worker._peak_on_gpu()
+
+    def torch(begun):
+        cuda = types.SimpleNamespace(is_initialized=lambda: begun, max_memory_allocated=lambda: 3_000_000)
+        return types.SimpleNamespace(cuda=cuda)
+
+    def jax(statistics):
+        return types.SimpleNamespace(local_devices=lambda: [types.SimpleNamespace(memory_stats=lambda: statistics)])
+
+    peak = {"peak_bytes_in_use": 5_000_000}
+    assert pretend(torch=torch(True)) == 3 and pretend(torch=torch(False), jax=jax(peak)) == pretend(jax=jax(peak)) == 5
+    assert pretend(jax=jax(None)) is pretend() is None
+
+
+@pytest.mark.parametrize("name", ["gpu-resnet-50", "gpu-gpt"])
+def test_the_large_models_are_of_one_size(name, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("BENCHMARK_KERAS", "kerata")
+    from benchmarks.frameworks import keras_like, torch_plain
+
+    work = _work(name)
+    with torch.device("meta"):
+        theirs = torch_plain.MODELS[work.model]()
+    assert sum(weight.numel() for weight in theirs.parameters()) == work.parameters
+    ours = keras_like.MODELS[work.model]()
+    assert sum(int(np.prod(weight.shape)) for weight in ours.trainable_variables) == work.parameters

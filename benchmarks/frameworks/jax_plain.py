@@ -33,7 +33,7 @@ def dense_init(key: jax.Array, inputs: int, outputs: int) -> Parameters:
 
 
 def dense(p: Parameters, x: jax.Array) -> jax.Array:
-    return x @ p["w"] + p["b"]
+    return x @ p["w"].astype(x.dtype) + p["b"].astype(x.dtype)
 
 
 def conv_init(key: jax.Array, window: int, channels: int, filters: int) -> jax.Array:
@@ -42,15 +42,15 @@ def conv_init(key: jax.Array, window: int, channels: int, filters: int) -> jax.A
 
 def convolve(x: jax.Array, weights: jax.Array, padding: str = "VALID", stride: int = 1) -> jax.Array:
     axes = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, weights, (stride, stride), padding, dimension_numbers=axes)
+    return lax.conv_general_dilated(x, weights.astype(x.dtype), (stride, stride), padding, dimension_numbers=axes)
 
 
 def dropout(x: jax.Array, rate: float, key: Key) -> jax.Array:
     return x if key is None else jnp.where(random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
 
 
-def max_pool(x: jax.Array) -> jax.Array:
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+def max_pool(x: jax.Array, window: int = 2, padding: str = "VALID") -> jax.Array:
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, 2, 2, 1), padding)
 
 
 def mlp_init() -> Parameters:
@@ -80,44 +80,72 @@ def cnn(p: Parameters, x: jax.Array, key: Key) -> jax.Array:
     return dense(p["out"], x)
 
 
-BLOCKS = [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 2 + [(32, 64)] + [(64, 64)] * 2
+def normalized_init(key: jax.Array, window: int, channels: int, filters: int) -> Parameters:
+    one, zero = jnp.ones(filters), jnp.zeros(filters)
+    return {"w": conv_init(key, window, channels, filters), "gamma": one, "beta": zero, "mean": zero, "variance": one}
+
+
+def normalized(p: Parameters, x: jax.Array, stride: int, training: bool) -> tuple[jax.Array, Parameters]:
+    """Return the convolution by batch normalization, which is in float32, and its parameters after."""
+    x = convolve(x, p["w"], "SAME", stride)
+    dtype, x = x.dtype, x.astype("float32")
+    mean, variance = p["mean"], p["variance"]
+    if training:
+        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        old = lax.stop_gradient((p["mean"], p["variance"]))
+        p = p | {"mean": 0.9 * old[0] + 0.1 * mean, "variance": 0.9 * old[1] + 0.1 * variance}
+    return ((x - mean) * (p["gamma"] * lax.rsqrt(variance + 1e-5)) + p["beta"]).astype(dtype), p
+
+
+def block_init(key: Iterator[jax.Array], channels: int, filters: int, windows: tuple[int, ...]) -> Parameters:
+    out = filters if len(windows) == 2 else 4 * filters  # three: narrow, then wide again
+    sizes = [channels, *[filters] * (len(windows) - 1), out]
+    path = [normalized_init(next(key), *size) for size in zip(windows, sizes[:-1], sizes[1:])]
+    return {"path": path} | ({} if channels == out else {"shortcut": normalized_init(next(key), 1, channels, out)})
+
+
+def block(p: Parameters, x: jax.Array, training: bool) -> tuple[jax.Array, Parameters]:
+    stride, shortcut = 1, p.get("shortcut")
+    if shortcut is not None:
+        _, _, channels, filters = shortcut["w"].shape
+        stride = 2 if filters == 2 * channels else 1
+    strided = [len(part["w"]) for part in p["path"]].index(3)  # the first of the 3×3 windows makes the steps
+    y, path = x, []
+    for number, part in enumerate(p["path"]):
+        y, after = normalized(part, jax.nn.relu(y) if number else y, stride if number == strided else 1, training)
+        path.append(after)
+    if shortcut is None:
+        return jax.nn.relu(x + y), {"path": path}
+    x, after = normalized(shortcut, x, stride, training)
+    return jax.nn.relu(x + y), {"path": path, "shortcut": after}
 
 
 def resnet_init() -> Parameters:
     key = keys()
-
-    def normalized(window: int, channels: int, filters: int) -> Parameters:
-        w, one, zero = conv_init(next(key), window, channels, filters), jnp.ones(filters), jnp.zeros(filters)
-        return {"w": w, "gamma": one, "beta": zero, "mean": zero, "variance": one}
-
-    def block(channels: int, filters: int) -> Parameters:
-        parts = [normalized(3, channels, filters), normalized(3, filters, filters)]
-        return parts if channels == filters else [*parts, normalized(1, channels, filters)]
-
-    return {"first": normalized(3, 3, 16), "blocks": list(itertools.starmap(block, BLOCKS)),
-            "out": dense_init(next(key), 64, 10)}  # fmt: skip
+    sizes = [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 2 + [(32, 64)] + [(64, 64)] * 2
+    first, blocks = normalized_init(next(key), 3, 3, 16), [block_init(key, *size, (3, 3)) for size in sizes]
+    return {"first": first, "blocks": blocks, "out": dense_init(next(key), 64, 10)}
 
 
-def resnet(p: Parameters, x: jax.Array, key: Key) -> Any:
-    def normalized(p: Parameters, x: jax.Array, stride: int = 1) -> tuple[jax.Array, Parameters]:
-        x = convolve(x, p["w"], "SAME", stride)
-        mean, variance = p["mean"], p["variance"]
-        if key is not None:
-            mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
-            old = lax.stop_gradient((p["mean"], p["variance"]))
-            p = p | {"mean": 0.9 * old[0] + 0.1 * mean, "variance": 0.9 * old[1] + 0.1 * variance}
-        return (x - mean) * (p["gamma"] * lax.rsqrt(variance + 1e-5)) + p["beta"], p
+def resnet_50_init() -> Parameters:
+    key = keys()
+    first, blocks, channels = normalized_init(next(key), 7, 3, 64), [], 64
+    for filters, count in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for _ in range(count):
+            blocks.append(block_init(key, channels, filters, (1, 3, 1)))
+            channels = 4 * filters
+    return {"first": first, "blocks": blocks, "out": dense_init(next(key), channels, 1000)}
 
-    x, first = normalized(p["first"], x)
+
+def resnet(p: Parameters, x: jax.Array, key: Key, dtype: str = "float32") -> Any:
+    large = len(p["first"]["w"]) == 7
+    x, first = normalized(p["first"], x.astype(dtype), 2 if large else 1, key is not None)
     x, after = jax.nn.relu(x), {**p, "first": first, "blocks": []}
+    if large:
+        x = max_pool(x, 3, "SAME")
     for parts in p["blocks"]:
-        stride = 1 if len(parts) == 2 else 2
-        y, new1 = normalized(parts[0], x, stride)
-        y, new2 = normalized(parts[1], jax.nn.relu(y))
-        if stride == 2:
-            x, new3 = normalized(parts[2], x, stride)
-        x = jax.nn.relu(x + y)
-        after["blocks"].append([new1, new2] if stride == 1 else [new1, new2, new3])
+        x, part = block(parts, x, key is not None)
+        after["blocks"].append(part)
     return dense(p["out"], x.mean((1, 2))), after
 
 
@@ -144,36 +172,43 @@ def lstm(p: Parameters, tokens: jax.Array, key: Key) -> jax.Array:
     return dense(p["out"], h)
 
 
-def gpt_init() -> Parameters:
+def gpt_init(vocabulary: int = 256, length: int = 256, width: int = 256, depth: int = 6, tied: bool = False) -> Any:
     key = keys()
 
     def norm() -> Parameters:
-        return {"gamma": jnp.ones(256), "beta": jnp.zeros(256)}
+        return {"gamma": jnp.ones(width), "beta": jnp.zeros(width)}
 
     def layer() -> Parameters:
-        sizes = {"heads": (256, 768), "joined": (256, 256), "wide": (256, 1024), "narrow": (1024, 256)}
-        return {name: dense_init(next(key), *size) for name, size in sizes.items()} | {"n1": norm(), "n2": norm()}
+        sizes = {"heads": (1, 3), "joined": (1, 1), "wide": (1, 4), "narrow": (4, 1)}
+        parts = {name: dense_init(next(key), i * width, o * width) for name, (i, o) in sizes.items()}
+        return parts | {"n1": norm(), "n2": norm()}
 
-    return {
-        "tokens": 0.02 * random.normal(next(key), (256, 256)),
-        "positions": 0.02 * random.normal(next(key), (256, 256)),
-        "layers": [layer() for _ in range(6)],
+    parts = {
+        "tokens": 0.02 * random.normal(next(key), (vocabulary, width)),
+        "positions": 0.02 * random.normal(next(key), (length, width)),
+        "layers": [layer() for _ in range(depth)],
         "norm": norm(),
-        "out": dense_init(next(key), 256, 256),
     }
+    return parts if tied else parts | {"out": dense_init(next(key), width, vocabulary)}
 
 
-def gpt(p: Parameters, tokens: jax.Array, key: Key) -> jax.Array:
+def gpt(p: Parameters, tokens: jax.Array, key: Key, dtype: str = "float32") -> jax.Array:
+    # cuDNN's attention takes half the bytes; it is there for halves on a GPU alone.
+    fused = "cudnn" if dtype != "float32" and jax.default_backend() == "gpu" else None
+
     def norm(p: Parameters, x: jax.Array) -> jax.Array:
-        return jax.nn.standardize(x, axis=-1, epsilon=1e-5) * p["gamma"] + p["beta"]
+        x = jax.nn.standardize(x.astype("float32"), axis=-1, epsilon=1e-5) * p["gamma"] + p["beta"]
+        return x.astype(dtype)
 
-    x = p["tokens"][tokens] + p["positions"]
+    x = (p["tokens"][tokens] + p["positions"]).astype(dtype)
     for layer in p["layers"]:
-        heads = dense(layer["heads"], norm(layer["n1"], x)).reshape(*x.shape[:2], 3, 4, 64)
-        y = jax.nn.dot_product_attention(heads[:, :, 0], heads[:, :, 1], heads[:, :, 2], is_causal=True)
+        heads = dense(layer["heads"], norm(layer["n1"], x)).reshape(*x.shape[:2], 3, -1, 64)
+        q, k, v = heads[:, :, 0], heads[:, :, 1], heads[:, :, 2]
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=fused)
         x = x + dense(layer["joined"], y.reshape(x.shape))
         x = x + dense(layer["narrow"], jax.nn.gelu(dense(layer["wide"], norm(layer["n2"], x))))
-    return dense(p["out"], norm(p["norm"], x))
+    x = norm(p["norm"], x)
+    return dense(p["out"], x) if "out" in p else x @ p["tokens"].astype(dtype).T
 
 
 def tiny_init() -> Parameters:
@@ -198,6 +233,8 @@ def linear(p: Parameters, x: jax.Array, key: Key) -> jax.Array:
 MODELS: dict[str, tuple[Callable[[], Parameters], Callable[..., Any]]] = {
     "mlp": (mlp_init, mlp), "cnn": (cnn_init, cnn), "resnet": (resnet_init, resnet), "lstm": (lstm_init, lstm),
     "gpt": (gpt_init, gpt), "tiny": (tiny_init, tiny), "linear": (linear_init, linear),
+    "resnet-50": (resnet_50_init, resnet),
+    "gpt-124m": (functools.partial(gpt_init, 50_304, 1024, 768, 12, tied=True), gpt),
 }  # fmt: skip
 STATISTICS = ("mean", "variance")
 optimizer = optax.adam(0.001, eps=1e-7)
@@ -215,7 +252,7 @@ def step(model: Any, state: Any, x: jax.Array, y: jax.Array, key: jax.Array) -> 
     def loss_of(p: Parameters) -> Any:
         result = model(p, x, key)
         logits, after = result if isinstance(result, tuple) else (result, p)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype("float32"), y)
         return losses.mean(), (after, losses.sum(), (logits.argmax(-1) == y).sum())
 
     grads, (after, losses, correct) = jax.grad(loss_of, has_aux=True)(parameters)
@@ -250,12 +287,13 @@ def train(state: Any, x: jax.Array, y: jax.Array, key: jax.Array, *, model: Any,
 @functools.partial(jax.jit, static_argnames="model")
 def scores(model: Any, p: Parameters, x: jax.Array) -> jax.Array:
     result = model(p, x, None)
-    return result[0] if isinstance(result, tuple) else result
+    return (result[0] if isinstance(result, tuple) else result).astype("float32")
 
 
 class Training:
     def __init__(self, work: Work, x: np.ndarray, y: np.ndarray):
-        init, self.model = MODELS[work.model]
+        init, model = MODELS[work.model]
+        self.model = model if work.dtype == "float32" else functools.partial(model, dtype=work.dtype)
         self.key = random.key(0)
         parameters = jax.jit(init)()
         self.parameters = sum(leaf.size for leaf in trained(parameters))

@@ -39,11 +39,12 @@ def cnn() -> Any:
     ])  # fmt: skip
 
 
-def resnet() -> Any:
-    def convolve(x: Any, filters: int, window: int, strides: int) -> Any:
-        x = layers.Conv2D(filters, window, strides, padding="same", use_bias=False)(x)
-        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+def convolve(x: Any, filters: int, window: int, strides: int) -> Any:
+    x = layers.Conv2D(filters, window, strides, padding="same", use_bias=False)(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
+
+def resnet() -> Any:
     def block(x: Any, filters: int, strides: int) -> Any:
         y = layers.ReLU()(convolve(x, filters, 3, strides))
         y = convolve(y, filters, 3, 1)
@@ -56,6 +57,23 @@ def resnet() -> Any:
         for number in range(3):
             x = block(x, filters, 2 if number == 0 and filters > 16 else 1)
     return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def resnet_50() -> Any:
+    def block(x: Any, filters: int, strides: int) -> Any:
+        y = layers.ReLU()(convolve(x, filters, 1, 1))
+        y = layers.ReLU()(convolve(y, filters, 3, strides))
+        y = convolve(y, 4 * filters, 1, 1)
+        shortcut = x if x.shape[-1] == 4 * filters else convolve(x, 4 * filters, 1, strides)
+        return layers.ReLU()(layers.add([shortcut, y]))
+
+    inputs = keras.Input((224, 224, 3))
+    x = layers.ReLU()(convolve(inputs, 64, 7, 2))
+    x = layers.MaxPooling2D(3, 2, padding="same")(x)
+    for filters, count in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for number in range(count):
+            x = block(x, filters, 2 if number == 0 and filters > 64 else 1)
+    return keras.Model(inputs, layers.Dense(1000, dtype="float32")(layers.GlobalAveragePooling2D()(x)))
 
 
 def lstm() -> Any:
@@ -75,16 +93,29 @@ class Positions(layers.Layer):
         return x + self.table
 
 
+def transformer(x: Any, depth: int, heads: int) -> Any:
+    width = x.shape[-1]
+    for _ in range(depth):
+        y = layers.LayerNormalization(epsilon=1e-5)(x)
+        attention = layers.MultiHeadAttention(num_heads=heads, key_dim=width // heads)
+        x = layers.add([x, attention(y, y, use_causal_mask=True)])
+        y = layers.LayerNormalization(epsilon=1e-5)(x)
+        y = layers.Dense(4 * width, activation=gelu)(y)
+        x = layers.add([x, layers.Dense(width)(y)])
+    return layers.LayerNormalization(epsilon=1e-5)(x)
+
+
 def gpt() -> Any:
     inputs = keras.Input((256,), dtype="int32")
-    x = Positions()(layers.Embedding(256, 256)(inputs))
-    for _ in range(6):
-        y = layers.LayerNormalization(epsilon=1e-5)(x)
-        x = layers.add([x, layers.MultiHeadAttention(num_heads=4, key_dim=64)(y, y, use_causal_mask=True)])
-        y = layers.LayerNormalization(epsilon=1e-5)(x)
-        y = layers.Dense(1024, activation=gelu)(y)
-        x = layers.add([x, layers.Dense(256)(y)])
-    return keras.Model(inputs, layers.Dense(256)(layers.LayerNormalization(epsilon=1e-5)(x)))
+    x = transformer(Positions()(layers.Embedding(256, 256)(inputs)), 6, 4)
+    return keras.Model(inputs, layers.Dense(256)(x))
+
+
+def gpt_124m() -> Any:
+    inputs = keras.Input((1024,), dtype="int32")
+    tokens = layers.ReversibleEmbedding(50_304, 768)
+    x = transformer(Positions()(tokens(inputs)), 12, 12)
+    return keras.Model(inputs, tokens(x, reverse=True))
 
 
 def gelu(x: Any) -> Any:
@@ -102,12 +133,17 @@ def linear() -> Any:
     return keras.Sequential([keras.Input((1024,)), layers.Dense(10)])
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "lstm": lstm, "gpt": gpt, "tiny": tiny, "linear": linear}
+MODELS = {
+    "mlp": mlp, "cnn": cnn, "resnet": resnet, "lstm": lstm, "gpt": gpt, "tiny": tiny, "linear": linear,
+    "resnet-50": resnet_50, "gpt-124m": gpt_124m,
+}  # fmt: skip
 
 
 def model_of(work: Work) -> Any:
     """Return the compiled model."""
     keras.utils.set_random_seed(0)
+    if work.dtype != "float32":
+        keras.config.set_dtype_policy(f"mixed_{work.dtype}")
     model = MODELS[work.model]()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=work.model not in ("mlp", "cnn"))
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])

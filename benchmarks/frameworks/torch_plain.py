@@ -1,8 +1,9 @@
-"""PyTorch as its users write it for speed on a CPU: eager, data in memory, channels_last, fused Adam."""
+"""PyTorch as its users write it for speed: eager, data where the model is, channels_last, fused Adam, autocast."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,31 @@ def resnet() -> nn.Module:
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+class Bottleneck(nn.Module):
+    def __init__(self, channels: int, filters: int, stride: int):
+        super().__init__()
+        self.narrow = normalized(channels, filters, 1, 1)
+        self.middle = normalized(filters, filters, 3, stride)
+        self.wide = normalized(filters, 4 * filters, 1, 1)
+        same = channels == 4 * filters
+        self.shortcut = nn.Identity() if same else normalized(channels, 4 * filters, 1, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(self.narrow(x), inplace=True)
+        y = self.wide(functional.relu(self.middle(y), inplace=True))
+        return functional.relu(self.shortcut(x) + y, inplace=True)
+
+
+def resnet_50() -> nn.Module:
+    blocks = [normalized(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1)]
+    channels = 64
+    for filters, count in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for number in range(count):
+            blocks.append(Bottleneck(channels, filters, 2 if number == 0 and filters > 64 else 1))
+            channels = 4 * filters
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
+
+
 class LSTM(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -75,28 +101,40 @@ class LSTM(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(256), nn.LayerNorm(256)
-        self.heads, self.joined = nn.Linear(256, 3 * 256), nn.Linear(256, 256)
-        self.wide, self.narrow = nn.Linear(256, 1024), nn.Linear(1024, 256)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.heads, self.joined = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.heads(self.norm1(x)).unflatten(-1, (3, 4, 64)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.heads(self.norm1(x)).unflatten(-1, (3, -1, 64)).permute(2, 0, 3, 1, 4)
         y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.joined(y.transpose(1, 2).flatten(2))
         return x + self.narrow(functional.gelu(self.wide(self.norm2(x)), approximate="tanh"))
 
 
 class GPT(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: int, length: int, width: int, depth: int, tied: bool) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(256, 256)
-        self.positions = nn.Parameter(0.02 * torch.randn(256, 256))
-        self.layers = nn.Sequential(*(Layer() for _ in range(6)), nn.LayerNorm(256), nn.Linear(256, 256))
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(length, width))
+        self.layers = nn.Sequential(*(Layer(width) for _ in range(depth)), nn.LayerNorm(width))
+        self.out = nn.Linear(width, vocabulary, bias=not tied)
+        if tied:
+            nn.init.normal_(self.out.weight, std=0.02)
+            self.tokens.weight = self.out.weight
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.layers(self.tokens(tokens) + self.positions)
+        return self.out(self.layers(self.tokens(tokens) + self.positions))
+
+
+def gpt() -> nn.Module:
+    return GPT(256, 256, 256, 6, tied=False)
+
+
+def gpt_124m() -> nn.Module:
+    return GPT(50_304, 1024, 768, 12, tied=True)
 
 
 class Tiny(nn.Module):
@@ -115,7 +153,10 @@ def linear() -> nn.Module:
     return nn.Linear(1024, 10)
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "resnet": resnet, "lstm": LSTM, "gpt": GPT, "tiny": Tiny, "linear": linear}
+MODELS = {
+    "mlp": mlp, "cnn": cnn, "resnet": resnet, "lstm": LSTM, "gpt": gpt, "tiny": Tiny, "linear": linear,
+    "resnet-50": resnet_50, "gpt-124m": gpt_124m,
+}  # fmt: skip
 
 
 def tensor(x: np.ndarray) -> torch.Tensor:
@@ -135,13 +176,16 @@ class Stream(IterableDataset):
 class Training:
     def __init__(self, work: Work, x: np.ndarray, y: np.ndarray):
         torch.manual_seed(0)
-        model = MODELS[work.model]()
+        self.device, self.dtype = "cuda" if torch.cuda.is_available() else "cpu", getattr(torch, work.dtype)
+        if self.device == "cuda":
+            torch.set_float32_matmul_precision("high")  # on matrix units, as XLA has it
+        model = MODELS[work.model]().to(self.device)
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (missing in torch's types)
         trained = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.Adam(trained, lr=0.001, eps=1e-7, fused=True)
         self.parameters = sum(weight.numel() for weight in trained)
         self.model = self.prepared(model)
-        self.x, self.y, self.batch = tensor(x), torch.from_numpy(y), work.batch
+        self.x, self.y, self.batch = tensor(x).to(self.device), torch.from_numpy(y).to(self.device), work.batch
         self.loader: DataLoader | None = None
 
     def prepared(self, model: nn.Module) -> nn.Module:
@@ -151,7 +195,7 @@ class Training:
         return [self._epoch() for _ in range(count)][-1]
 
     def _epoch(self) -> dict[str, float]:
-        order = torch.randperm(len(self.x)).split(self.batch)
+        order = torch.randperm(len(self.x), device=self.device).split(self.batch)
         return self._train((self.x[index], self.y[index]) for index in order)
 
     def stream(self, batches: SlowBatches) -> dict[str, float]:
@@ -162,12 +206,14 @@ class Training:
 
     def _train(self, batches: Iterable[Any]) -> dict[str, float]:
         self.model.train()
-        loss_sum, correct, count = torch.zeros(()), torch.zeros((), dtype=torch.long), 0
+        loss_sum, correct = torch.zeros((), device=self.device), torch.zeros((), dtype=torch.long, device=self.device)
+        count = 0
         for x, y in batches:
             y = y.flatten().long()
             self.optimizer.zero_grad()
-            logits = self.model(x).flatten(0, -2)
-            loss = functional.cross_entropy(logits, y)
+            with self._computed():
+                logits = self.model(x).flatten(0, -2)
+                loss = functional.cross_entropy(logits, y)
             loss.backward()
             self.optimizer.step()
             loss_sum += loss.detach() * len(y)
@@ -175,7 +221,12 @@ class Training:
             count += len(y)
         return {"loss": loss_sum.item() / count, "accuracy": correct.item() / count}
 
+    def _computed(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device, self.dtype)
+
     @torch.no_grad()
     def predict(self, x: np.ndarray) -> np.ndarray:
         self.model.eval()
-        return torch.cat([self.model(part) for part in tensor(x).split(self.batch)]).numpy()
+        with self._computed():
+            parts = [self.model(part.to(self.device)) for part in tensor(x).split(self.batch)]
+        return torch.cat(parts).float().cpu().numpy()

@@ -17,8 +17,8 @@ from jax.experimental import rnn
 import kerata
 from kerata import config, layers, ops, tree
 from kerata.core.op import OPS
+from kerata.engine.jax import counting, nn
 from kerata.engine.jax import fast_ways as WAYS
-from kerata.engine.jax import nn
 
 RNG = np.random.default_rng(0)
 XLA = jax.nn.dot_product_attention
@@ -237,17 +237,18 @@ def test_narrow_products_are_products_and_so_are_their_gradients(shape, columns)
     np.testing.assert_allclose(by_kernel, expected, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(32, 16), (2, 8), (64, 128), (20, 33)])
+@pytest.mark.parametrize("shape", [(32, 16), (2, 8), (64, 128), (20, 33), (4, 30, 7), (2, 3, 100, 80)])
 @pytest.mark.parametrize("columns", [16, 50])
-def test_small_products_are_products_in_every_mode_of_differentiation(shape, columns):
+def test_products_of_other_forms_are_products_in_every_mode_of_differentiation(shape, columns):
     x, kernel = RNG.normal(size=shape).astype("float32"), RNG.normal(size=(shape[-1], columns)).astype("float32")
-    dy, dx = RNG.normal(size=(len(x), columns)).astype("float32"), RNG.normal(size=shape).astype("float32")
+    dy, dx = RNG.normal(size=(*shape[:-1], columns)).astype("float32"), RNG.normal(size=shape).astype("float32")
     close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+    assert WAYS["matmul"](jnp.asarray(x), jnp.asarray(kernel)) is not NotImplemented
     y, pull = jax.vjp(ops.matmul, x, kernel)
     by_x, by_kernel = pull(dy)
     close(y, x.astype("float64") @ kernel)
     close(by_x, dy.astype("float64") @ kernel.T)
-    close(by_kernel, x.astype("float64").T @ dy)
+    close(by_kernel, x.astype("float64").reshape(-1, shape[-1]).T @ dy.reshape(-1, columns))
     close(jax.jvp(ops.matmul, (x, kernel), (dx, 2 * kernel))[1], (dx + 2.0 * x) @ kernel)
     several = np.stack([x, dx])
     close(jax.vmap(ops.matmul, (0, None))(several, kernel), several.astype("float64") @ kernel)
@@ -259,23 +260,138 @@ def test_small_products_are_products_in_every_mode_of_differentiation(shape, col
     close(bent(ops.matmul), bent(jnp.matmul), atol=1e-3)
 
 
-def test_the_rows_of_a_small_product_are_turned_for_the_kernels_gradient():
+@pytest.mark.parametrize(("rows", "columns", "turned"), [
+    ((32, 16), 16, "32x16xf32>, tensor<16x32xf32>"),
+    ((4, 200, 64), 256, "800x64xf32>, tensor<64x800xf32>"),
+    ((4, 200, 256), 64, "800x64xf32>, tensor<64x800xf32>"),  # not the rows: they are the wider ones
+])  # fmt: skip
+def test_the_narrower_is_turned_for_the_kernels_gradient(rows, columns, turned):
     def program(multiply):
         loss = lambda x, kernel: jnp.sum(multiply(x, kernel) ** 2)  # noqa: E731
-        arguments = np.ones((32, 16), "float32"), np.ones((16, 16), "float32")
+        arguments = np.ones(rows, "float32"), np.ones((rows[-1], columns), "float32")
         return jax.jit(jax.grad(loss, 1)).lower(*arguments).as_text()
 
+    turnings = [line for line in program(ops.matmul).splitlines() if "stablehlo.transpose" in line]
+    assert any(turned.replace(">, tensor", ">) -> tensor") in line for line in turnings), turnings
     assert "optimization_barrier" in program(ops.matmul)
     assert "optimization_barrier" not in program(jnp.matmul)
+
+
+@pytest.mark.parametrize(
+    ("equation", "x", "kernel"),
+    [
+        ("abc,cd->abd", (2, 5, 6), (6, 17)),
+        ("abc,cDE->abDE", (2, 5, 6), (6, 4, 5)),
+        ("abcd,cdE->abE", (2, 5, 4, 3), (4, 3, 7)),
+        ("...x, xy -> ...y", (2, 3, 4, 6), (6, 5)),
+        ("ab,bc->ac", (3, 4), (4, 20)),
+    ],
+)
+def test_an_einsum_of_rows_by_a_kernel_is_such_a_product(equation, x, kernel):
+    x, kernel = (jnp.asarray(RNG.normal(size=shape), "float32") for shape in (x, kernel))
+    assert WAYS["einsum"](equation, x, kerata.Variable(kernel)) is not NotImplemented
+    y, pull = jax.vjp(functools.partial(ops.einsum, equation), x, kernel)
+    expected, pull_expected = jax.vjp(functools.partial(jnp.einsum, equation), x, kernel)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    dy = jnp.asarray(RNG.normal(size=y.shape), "float32")
+    for got, wanted in zip(pull(dy), pull_expected(dy), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("abc,dc->abd", [(2, 3, 4), (5, 4)]),
+        ("abc,cd->adb", [(2, 3, 4), (4, 5)]),
+        ("abc,acd->abd", [(2, 3, 4), (2, 4, 5)]),
+        ("abc,bca->a", [(2, 3, 4), (3, 4, 2)]),
+        ("abb,bc->abc", [(2, 3, 3), (3, 5)]),
+        ("abc,cd", [(2, 3, 4), (4, 5)]),
+        ("ab,bc,cd->ad", [(2, 3), (3, 4), (4, 5)]),
+        ("abc->ab", [(2, 3, 4)]),
+        ("abc,cd->abd", [(2, 3, 1), (4, 5)]),  # broadcast, or wrong
+    ],
+)
+def test_other_einsums_are_left_to_xla(equation, shapes):
+    assert WAYS["einsum"](equation, *(jnp.ones(shape) for shape in shapes)) is NotImplemented
+
+
+# Attention on a CPU -------------------------------------------------------------------------------------------------
+
+
+def attended(batch=2, steps=7, seen=9, heads=(4, 4), width=8):
+    shapes = (batch, steps, heads[0], width), (batch, seen, heads[1], width), (batch, seen, heads[1], 6)
+    return [jnp.asarray(RNG.normal(size=shape), "float32") for shape in shapes]
+
+
+SEEN = RNG.random((2, 1, 7, 9)) > 0.3
+SEEN[0, 0, 2] = False  # a step that sees nothing
+BIAS = RNG.normal(size=(4, 7, 9)).astype("float32")
+
+
+@pytest.mark.parametrize(("inputs", "settings"), [
+    ({}, {}),
+    ({}, {"scale": 0.3}),
+    ({}, {"is_causal": True}),
+    ({"steps": 9, "seen": 7}, {"is_causal": True}),
+    ({}, {"mask": SEEN, "is_causal": True}),
+    ({}, {"mask": SEEN, "bias": BIAS, "attn_logits_soft_cap": 2.0}),
+    ({"heads": (4, 2)}, {"bias": BIAS}),
+    ({"steps": 1}, {"scale": jnp.float32(0.5)}),
+])  # fmt: skip
+def test_attention_on_a_cpu_is_the_formula_in_every_mode_of_differentiation(inputs, settings):
+    arrays, others = attended(**inputs), attended(**inputs)
+    by_op = functools.partial(ops.dot_product_attention, **settings)
+    by_formula = functools.partial(OPS["dot_product_attention"].body, **settings)
+    assert WAYS["dot_product_attention"](*arrays, **settings) is not NotImplemented
+
+    def outcomes(attention):
+        y, pull = jax.vjp(attention, *arrays)
+        loss = lambda *arrays: jnp.sum(jnp.sin(attention(*arrays)))  # noqa: E731
+        bent = jax.jvp(jax.grad(loss, (0, 1, 2)), tuple(arrays), tuple(others))[1]
+        several = [jnp.stack(pair) for pair in zip(arrays, others, strict=True)]
+        return y, *pull(jnp.cos(y)), *bent, jax.vmap(attention)(*several), jax.jit(attention)(*others)
+
+    for got, expected in zip(outcomes(by_op), outcomes(by_formula), strict=True):
+        assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_large_logits_do_not_overflow():
+    q, k, v = attended()
+    y = ops.dot_product_attention(100 * q, 100 * k, v)
+    np.testing.assert_allclose(y, OPS["dot_product_attention"].body(100 * q, 100 * k, v), rtol=1e-4, atol=1e-5)
+
+
+def test_no_gradient_of_attention_turns_its_weights():
+    def turned(attention):
+        """Return the widths of the left operands that XLA turns, as it is not their last axis that is summed."""
+        loss = lambda *arrays: jnp.sum(attention(*arrays) ** 2)  # noqa: E731
+        program = jax.make_jaxpr(jax.grad(loss, (0, 1, 2)))(*attended(steps=30, seen=40)).jaxpr
+        products = [e for e, _ in counting.everything(program) if e.primitive.name == "dot_general"]
+        left = [(product.params["dimension_numbers"][0][0], product.invars[0].aval) for product in products]
+        return {array.shape[-1] for summed, array in left if summed != (array.ndim - 1,)}
+
+    assert turned(ops.dot_product_attention) == {8, 6}  # the queries', and those of the output's gradient
+    assert 40 in turned(OPS["dot_product_attention"].body)
+
+
+def test_other_attention_on_a_cpu_is_left_to_the_formula():
+    q, k, v = attended()
+    for arrays in ((q, k, v.astype("bfloat16")), [x.astype("bfloat16") for x in (q, k, v)]):
+        assert WAYS["dot_product_attention"](*arrays) is NotImplemented
+    with nn.textbook():
+        assert WAYS["dot_product_attention"](q, k, v) is NotImplemented
 
 
 @pytest.mark.parametrize(
     ("x", "kernel"),
     [
         ((32, 8), (8, 1)), ((65, 128), (128, 16)), ((32, 128), (128, 256)), ((8, 2048), (2048, 4)),
-        ((2, 8, 8), (8, 16)), ((1, 8), (8, 4)), ((32, 8), (2, 8, 4)), ((32,), (32, 4)),
+        ((1, 1, 8), (8, 16)), ((1, 8), (8, 4)), ((32, 8), (2, 8, 4)), ((32,), (32, 4)),
     ],
-    ids=["one column", "many rows", "a large kernel", "long rows", "several axes", "one row", "a stack", "a vector"],
+    ids=["one column", "many rows", "a large kernel", "long rows", "one row of two axes", "one row", "a stack",
+         "a vector"],
 )  # fmt: skip
 def test_other_products_are_left_to_xla(x, kernel):
     x, kernel = np.ones(x, "float32"), np.ones(kernel, "float32")

@@ -85,6 +85,12 @@ def test_short_products_of_few_columns_are_left_to_eigen(monkeypatch, rows, kern
     assert ("ynn" not in _trained(rows, kernel)) is short
 
 
+def test_a_product_in_a_form_of_its_own_is_short_too():
+    rows, kernel = jnp.ones((4, 8, 784)), jnp.ones((784, 128))
+    assert counting.has_short_products(jax.make_jaxpr(ops.matmul)(rows, kernel).jaxpr)
+    assert not counting.has_short_products(jax.make_jaxpr(ops.matmul)(rows, jnp.ones((784, 512))).jaxpr)
+
+
 @pytest.mark.parametrize(
     ("function", "shapes"),
     [

@@ -80,6 +80,9 @@ def _widths(program: Any) -> Iterator[tuple[int, float]]:
     for equation, in_scan in everything(program):
         if equation.primitive.name == "dot_general":
             yield _matrix_product(equation), math.inf if in_scan else _columns(equation)
+        elif equation.primitive.name == "product":  # (see products.py)
+            rows, kernel = (operand.aval for operand in equation.invars)
+            yield 2 * rows.size * kernel.shape[1], math.inf if in_scan else kernel.shape[1]
 
 
 def everything(program: Any, in_scan: bool = False) -> Iterator[tuple[Any, bool]]:

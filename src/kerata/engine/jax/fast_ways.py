@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from kerata import config, errors
 from kerata.engine.jax import devices, products, recurrence
+from kerata.engine.jax.attention import attention
 from kerata.engine.protocol import Array
 
 __all__ = ["fast_ways"]
@@ -22,8 +23,13 @@ def dot_product_attention(
     query: Array, key: Array, value: Array, bias: Array = None, mask: Array = None, scale: float | None = None,
     is_causal: bool = False, flash_attention: bool | None = None, attn_logits_soft_cap: float | None = None,
 ) -> Array:  # fmt: skip
-    """Attention by cuDNN's kernel, which never holds all weights. Its gradient has no gradient, nor a forward mode:
-    for those there is `kerata.config.disable_flash_attention()`."""
+    """Attention by cuDNN's kernel, which never holds all weights, or in a form for a CPU.
+
+    The gradient of cuDNN's has no gradient, nor a forward mode: for those there is
+    `kerata.config.disable_flash_attention()`.
+    """
+    if devices.platform() == "cpu":
+        return attention(query, key, value, bias, mask, scale, is_causal, attn_logits_soft_cap)
     wanted = config.is_flash_attention_enabled() is not False if flash_attention is None else flash_attention
     in_16_bits = query.dtype == key.dtype == value.dtype and query.dtype in (jnp.bfloat16, jnp.float16)
     fits = in_16_bits and attn_logits_soft_cap is None and (scale is None or isinstance(scale, (int, float)))
@@ -46,6 +52,6 @@ def _with_four_axes(x: Array) -> Array:
 
 
 fast_ways: dict[str, Callable[..., Any]] = {
-    "dot_product_attention": dot_product_attention, "matmul": products.matmul,
+    "dot_product_attention": dot_product_attention, "einsum": products.einsum, "matmul": products.matmul,
     "kerata.layers.recurrent_cells.LSTMCell": recurrence.lstm,
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, help="images of an epoch (60,000), others in proportion")
     parser.add_argument("--workload", nargs="+", choices=[row.name for row in WORKLOADS], help="only these")
     parser.add_argument("--contender", nargs="+", choices=[row.name for row in CONTENDERS], help="only these")
+    parser.add_argument("--floor", action="store_true", help="measure the floor alone, and keep the times")
     parser.add_argument("--json", type=Path, help="numbers: other rows there are kept (results.json, gpu.json)")
     parser.add_argument("--markdown", type=Path, help="where to write the tables (results.md, gpu.md)")
     chosen = parser.parse_args(arguments)
@@ -57,12 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"The machine is busy (load average {load}): the times will say little.")
 
     rows = report.read(chosen.json, machine, packages) if chosen.json else {}
+    workloads = [row for row in workloads if not chosen.floor or row.name in rows]
+    if not workloads:
+        say("There are no times to measure the floor of.")
+        return 1
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         for workload in workloads:
             date, load = report.now(), round(os.getloadavg()[0], 2)
             least = floor.measure(workload, Path(folder)) if isinstance(workload, Work) else None
-            results = harness.run(workload, contenders, settings, Path(folder), say)
-            rows[workload.name] = report.Row(workload, results, settings, least, date, load)
+            if chosen.floor:
+                rows[workload.name] = dataclasses.replace(rows[workload.name], floor=least)
+            else:
+                results = harness.run(workload, contenders, settings, Path(folder), say)
+                rows[workload.name] = report.Row(workload, results, settings, least, date, load)
             # Written after each workload, so that an interrupted hour is not lost.
             measured = [rows[row.name] for row in WORKLOADS if row.name in rows]
             table = report.as_markdown(measured, machine, packages)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import data, floor, harness, process, report, worker
-from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.contenders import CONTENDERS, Contender, versions
 from benchmarks.workloads import WORKLOADS, Start, Work, samples_of
 
 # Trains by writing its name into a file; BEHAVIOUR says what goes wrong.
@@ -271,6 +271,23 @@ def test_the_command_line_runs_a_real_row(tmp_path, capsys):
     assert files["--markdown"].read_text() in capsys.readouterr().out
     (row,) = json.loads(files["--json"].read_text())["workloads"]
     assert (row["name"], len(row["results"][0]["seconds"])) == ("import", 1)
+
+
+def test_floors_are_measured_again_beside_the_times_that_there_are(tmp_path, monkeypatch, capsys):
+    file, command_line = tmp_path / "r.json", ["--floor", "--quick", "--workload", "mlp-32", "import", "--json"]
+    assert command.main([*command_line, str(file)]) == 1
+    assert "no times to measure the floor of" in capsys.readouterr().err
+    (mlp,) = [row for row in WORKLOADS if row.name == "mlp-32"]
+    rows = [dataclasses.replace(MEASURED[0], workload=mlp)]
+    file.write_text(json.dumps(report.as_json(rows, report.machine(), versions(CONTENDERS))))
+    before = json.loads(file.read_text())["workloads"][0]
+    least = dataclasses.replace(MEASURED[0].floor, operations_per_second=1e9)
+    monkeypatch.setattr(floor, "measure", lambda *given: least)
+    assert command.main([*command_line, str(file)]) == 0
+    (after,) = json.loads(file.read_text())["workloads"]
+    assert after["floor"] == dataclasses.asdict(least) != before["floor"]
+    assert [result["seconds"] for result in after["results"]] == [result["seconds"] for result in before["results"]]
+    assert after["date"] == before["date"]
 
 
 OPTIONS = [

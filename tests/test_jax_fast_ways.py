@@ -309,10 +309,14 @@ def test_an_einsum_of_rows_by_a_kernel_is_such_a_product(equation, x, kernel):
         ("abc,cd", [(2, 3, 4), (4, 5)]),
         ("ab,bc,cd->ad", [(2, 3), (3, 4), (4, 5)]),
         ("abc->ab", [(2, 3, 4)]),
-        ("abc,cd->abd", [(2, 3, 1), (4, 5)]),  # broadcast, or wrong
+        ("abc,cd->abd", [(2, 3, 1), (4, 5)]),
+        ("abc,cd->abd", [(2, 3, 3, 4), (4, 5)]),
+        ("abc,cd->abd", [(2, 3, 4), (4, 5, 6)]),
+        ("...bc,cd->...bd", [(4,), (4, 5)]),
+        ("...c,...cd->...d", [(2, 3, 4), (4, 5)]),
     ],
 )
-def test_other_einsums_are_left_to_xla(equation, shapes):
+def test_other_einsums_are_left_to_xla_and_so_are_wrong_ones(equation, shapes):
     assert WAYS["einsum"](equation, *(jnp.ones(shape) for shape in shapes)) is NotImplemented
 
 

@@ -22,15 +22,17 @@ def bilinear(name: str, product: Product, by_left: Product, by_right: Product) -
     They are functions of the output's gradient and of the other array. All further derivatives follow from them.
     """
 
+    compiled = jax.jit(product)
+
     def abstract(left: ShapedArray, right: ShapedArray) -> ShapedArray:
-        y = jax.eval_shape(product, left, right)
+        y = compiled.eval_shape(left, right)
         return ShapedArray(y.shape, y.dtype)
 
     def batched(operands: Sequence[Array], axes: Sequence[int | None]) -> tuple[Array, int]:
         return jax.vmap(product, in_axes=tuple(axes))(*operands), 0
 
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(product))
+    primitive.def_impl(compiled)
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(product, multiple_results=False))
     batching.primitive_batchers[primitive] = batched

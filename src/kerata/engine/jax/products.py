@@ -49,29 +49,33 @@ def matmul(x1: Array, x2: Array) -> Array:
 
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Array:
     """`matmul`, where the last axes of rows are summed with the first ones of a kernel, as "abc,cde->abde" says."""
-    summed = _summed_axes(subscripts)
-    if kwargs or len(operands) != 2 or summed is None:
+    arrays = [jnp.asarray(array) if hasattr(array, "__jax_array__") else array for array in operands]
+    if kwargs or not all(isinstance(array, jax.Array) for array in arrays):
         return NotImplemented
-    x, kernel = (jnp.asarray(array) if hasattr(array, "__jax_array__") else array for array in operands)
-    if not isinstance(x, jax.Array) or not isinstance(kernel, jax.Array) or min(x.ndim, kernel.ndim) < summed:
+    summed = _summed_axes(subscripts, *(array.ndim for array in arrays))
+    if not summed or arrays[0].shape[-summed:] != arrays[1].shape[:summed]:
         return NotImplemented
-    rows, units, width = x.shape[:-summed], kernel.shape[summed:], math.prod(kernel.shape[:summed])
-    if x.shape[-summed:] != kernel.shape[:summed]:
-        return NotImplemented  # which tells what is wrong
+    x, kernel = arrays
+    rows, width, units = x.shape[:-summed], math.prod(kernel.shape[:summed]), kernel.shape[summed:]
     y = matmul(jnp.reshape(x, (*rows, width)), jnp.reshape(kernel, (width, math.prod(units))))
     return y if y is NotImplemented else jnp.reshape(y, (*rows, *units))
 
 
 @functools.cache
-def _summed_axes(subscripts: str) -> int | None:
-    """Return how many axes "abc,cde->abde" sums, or None where it is no product of rows by a kernel."""
-    inputs, _, output = subscripts.replace(" ", "").replace("...", "*").partition("->")
-    x, _, kernel = inputs.partition(",")
-    are_apart = len(set(x)) == len(x) and len(set(kernel)) == len(kernel) and "*" not in kernel
-    for count in range(1, min(len(x), len(kernel)) + 1):
-        if are_apart and x[-count:] == kernel[:count] and output == x[:-count] + kernel[count:]:
-            return count if len(set(output)) == len(output) else None
-    return None
+def _summed_axes(subscripts: str, *axes: int) -> int:
+    """Return how many axes "abc,cde->abde" sums, or 0 where it is no product of rows by a kernel of so many `axes`."""
+    inputs, _, output = subscripts.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != 2 or len(axes) != 2:
+        return 0
+    x, kernel = terms
+    if x.startswith("...") and output.startswith("..."):  # letters of its own for what is not named
+        further = "0123456789"[: max(axes[0] - len(x) + 3, 0)]
+        x, output = further + x[3:], further + output[3:]
+    if (len(x), len(kernel)) != axes or any(len(set(term)) < len(term) for term in (x, kernel, output)):
+        return 0
+    found = (n for n in range(1, len(kernel) + 1) if x[-n:] == kernel[:n] and output == x[:-n] + kernel[n:])
+    return next(found, 0)
 
 
 @jax.jit
